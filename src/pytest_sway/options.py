@@ -74,13 +74,13 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--sway-server",
         metavar="URL",
-        help="URL of a sway serve daemon that runs the evaluation; its API key is read from $SWAY_SERVE_KEY",
+        help="URL of a server (sway serve) to run the evaluation; its API key is read from $SWAY_SERVE_KEY",
     )
     group.addoption(
         "--sway-trace",
         metavar="PATH",
-        help="Write one JSON line for each request to a model to this file: its probe, view and duration, "
-        "and whether the answer was cached",
+        help="Write one JSON line for each request to a model to this file: the probe, the model or adapter, "
+        "the duration, and whether the answer was cached",
     )
     group.addoption(
         "--sway-memory",
@@ -103,7 +103,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--sway-limit",
         type=item_limit,
         metavar="N",
-        help="Use at most N prompts, cases or sections per probe, without the gate (for a quick look)",
+        help="For a quick look: use at most N prompts, cases or sections per probe, and skip the gate",
     )
     group.addoption(
         "--sway-plan",

@@ -59,7 +59,7 @@ def _header_length(start: bytes, size: int) -> int:
     if length > _LONGEST or start[_PREFIX : _PREFIX + 1] != b"{":
         if start.startswith(_PICKLED):  # looked at last: a header's length may begin with the same bytes
             raise HeaderError(
-                "is not a safetensors file: torch.save wrote it. Save it again with save_pretrained"
+                "is not a safetensors file: torch.save wrote it. Save the weights again with save_pretrained"
             )
         raise HeaderError(f"is not a safetensors file: it begins with {start!r}. Save or download it again")
     if length > size - _PREFIX:

@@ -27,16 +27,16 @@ def harm(facts: Verdict = Verdict.PASS, prose: Verdict = Verdict.PASS) -> list[P
     [
         ([effect(4.0), *harm()], TRAINED, "good", "effect is clear, and no harm was found"),
         ([effect(4.0), *harm()], None, "good", "effect is clear, and no harm was found"),
-        ([effect(4.0), *harm(prose=Verdict.WARN)], TRAINED, "unclear", "harm to ordinary prose cannot be"),
-        ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "and ordinary prose cannot"),
+        ([effect(4.0), *harm(prose=Verdict.WARN)], TRAINED, "unclear", "model worse at ordinary prose."),
+        ([effect(4.0), *harm(Verdict.WARN, Verdict.WARN)], None, "unclear", "facts and ordinary prose."),
         ([effect(4.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "but its effect is very small."),
         ([effect(4.0), *harm(Verdict.FAIL)], TRAINED, "bad", "makes the model worse at general facts."),
         ([effect(0.1), *harm(Verdict.FAIL, Verdict.FAIL)], RANDOM, "bad", "prose. The adapter is noise"),
         ([effect(2.0, Verdict.FAIL), *harm()], RANDOM, "bad", "The adapter is noise"),
         ([effect(2.0, Verdict.FAIL), *harm()], TRAINED, "unclear", "has no clear effect on neutral texts"),
         ([effect(2.0, Verdict.FAIL), *harm()], None, "unclear", "but this may be chance"),
-        ([effect(0.1, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or it is specialised"),
-        ([effect(None, Verdict.FAIL), *harm()], None, "unclear", "it is noise, or it is specialised"),
+        ([effect(0.1, Verdict.FAIL), *harm()], None, "unclear", "data, or its weights are noise"),
+        ([effect(None, Verdict.FAIL), *harm()], None, "unclear", "data, or its weights are noise"),
         ([effect(0.1), effect(0.2, name="prompts"), *harm()], TRAINED, "unclear", "effect on these prompts"),
         ([effect(5.0), effect(0.2, name="prompts"), *harm()], RANDOM, "bad", "The adapter is noise"),
         ([effect(4.0), probe("facts", Verdict.ERROR, "not finite")], TRAINED, "bad", "ed: not finite"),
@@ -95,5 +95,5 @@ def test_an_adapter_that_was_not_evaluated() -> None:
 def test_warnings_lead_the_reasons() -> None:
     answer = check_answer(suite(effect(4.0), *harm(), warnings=("another base",)), TRAINED)
     assert answer.reasons[0] == "another base"
-    assert answer.reasons[-1].startswith("its weights have the structure that training leaves: the largest")
-    assert "holds 30% of a LoRA matrix" in answer.reasons[-1]
+    assert answer.reasons[-1].startswith("its weights have the structure that training leaves: on average")
+    assert "holds 30% of its squared norm" in answer.reasons[-1]

@@ -52,7 +52,9 @@ def test_your_own_nulls_are_known_by_their_content() -> None:
     found = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "two", "one", "a"])
     assert [view.null.source for view in found.views if view.null] == ["one", "two"]
     assert len(set(found.views)) == 2
-    assert found.notes == ("ignored 2 null adapters that are copies of each other or of the adapter itself",)
+    assert found.notes == (
+        "null adapters ignored, because they are copies of each other or of the evaluated adapter: 2",
+    )
     alone = null_population(SUBJECT, NullPlan(OWN, 20, 0, 0.02), ["one", "one", "a"])
     assert (alone.views, "copies" in alone.reason) == ((), True)
 
@@ -83,7 +85,7 @@ def test_a_backend_may_make_some_families_only() -> None:
     assert none.reason == "this backend does not support norm_matched null adapters"
     gaussian = null_population(SUBJECT, NullPlan("gaussian", 3, 0, 0.02), (), frozenset({"gaussian"}))
     assert draw_numbers(*gaussian.views) == [("gaussian", i) for i in range(3)]
-    assert "a random adapter of the adapter's size might pass too" in gaussian.notes[0]
+    assert "a random adapter as large as the evaluated adapter might pass too" in gaussian.notes[0]
     assert gaussian.alignment_views == ()  # nulls of random signs are another family
 
 

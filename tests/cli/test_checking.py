@@ -19,7 +19,7 @@ ADAPTERS, BASE = QUICKSTART / "adapters", QUICKSTART / "base"
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["none"], "folder none does not exist; pass an adapter folder"),
+        (["none"], "there is no folder none; pass an adapter folder"),
         (["."], "contains no adapter_config.json"),
         ([ADAPTERS / "healthy", "--base", "./none"], "--base ./none: there is no such folder"),
         ([ADAPTERS / "healthy", "--prompts", "none.txt"], "none.txt cannot be read"),
@@ -90,7 +90,7 @@ def test_known_adapters_and_their_data(capsys: pytest.CaptureFixture[str], tmp_p
     damage = "The adapter does damage: it makes the model worse at general facts"
     for name, title, arguments in (
         ("healthy", "The adapter learned its training answers, and no harm was found", ["--data", data]),
-        ("memoriser", "The adapter memorised: it knows an answer only if", ["--data", data]),
+        ("memoriser", "The adapter memorised: it knows a training answer only if", ["--data", data]),
         ("careless", f"{damage} and ordinary prose.", []),
         ("overscaled", damage, ["--prompts", prompts]),
     ):

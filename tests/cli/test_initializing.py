@@ -81,7 +81,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
     (folder / "named").mkdir()
     config = folder / "named" / "adapter_config.json"
     for found, arguments in (
-        ("folder none does not exist", ["none"]),
+        ("there is no folder none", ["none"]),
         ("empty contains no adapter_config.json", ["empty"]),
         ("file none.jsonl does not exist", [str(HEALTHY), "--data", "none.jsonl"]),
         ("--eval needs --data", [str(HEALTHY), "--eval", "train.jsonl"]),
@@ -96,7 +96,7 @@ def test_bad_arguments(capsys: pytest.CaptureFixture[str], folder: Path) -> None
         ('{"base_model_name_or_path": ""}', "pass the base model with --base"),
         (
             '{"base_model_name_or_path": "/home/her/base"}',
-            "was trained on /home/her/base, but this folder does not exist",
+            "sets it to /home/her/base, but this folder does not exist",
         ),
     ):
         config.write_text(written)

@@ -70,8 +70,8 @@ def test_mined_cases_find_the_adapter_that_knows_the_wording_alone(
     verdict, message = _verdict(_write_spec(suite, adapter, "mined.sway.yaml"))
     assert verdict == after
     assert (
-        "sway mine selected 36 of the probe's items, so the interval is valid only for selected items"
-        in message
+        "sway mine selected 36 of the probe's items, so the interval describes only items selected in this "
+        "way" in message
     )
 
 
@@ -131,7 +131,7 @@ def test_what_stands_in_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert "has no delta_kl" in refusal(capsys, "mine", spec, "--mode", "outliers")
     Path("pool.txt").write_text("one\ntwo\nthree\n")
     few = refusal(capsys, "mine", spec, "--mode", "outliers", "--from", "pool.txt")
-    assert "the pool has 3 distinct prompts, but --top-k 10 needs 20" in few
+    assert "there are only 3 distinct prompts, but --top-k 10 needs 20" in few
     assert "--top-k 1" in few
     assert "--from and --from-corpus work only with --mode outliers" in refusal(
         capsys, "mine", spec, "--from", "pool.txt"
@@ -154,6 +154,6 @@ def test_without_an_embedder_meaning_is_not_looked_at(
         "pytest_sway.probes.shared.optional_packages.why_missing", lambda extra: "not installed"
     )
     spec = _write_spec([{"name": "words", "kind": "paraphrase_invariance", "cases": _cases(2)}])
-    assert "not checked, because the extra semsim is not installed" in " ".join(
+    assert "none, because the extra semsim is not installed" in " ".join(
         output(capsys, "mine", str(spec)).replace("#", " ").split()
     )

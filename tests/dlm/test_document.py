@@ -168,8 +168,8 @@ def test_sources_are_read_with_dlm(tmp_path: Path) -> None:
     assert len(texts) == document.MOST_SOURCES
     assert found.notes == (
         (
-            "only 24 of 30 files of training.sources (notes) become sections, because each section is scored "
-            "in full"
+            "only 24 of 30 files of training.sources (notes) are used, because the whole text of each is "
+            "scored, which takes time"
         ),
         "1 image or audio files of training.sources (notes) are skipped, because only text is scored",
     )

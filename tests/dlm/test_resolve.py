@@ -129,7 +129,7 @@ def test_a_registry_key_without_dlm(project: Project, without_dlm: None) -> None
     assert resolve_dlm(project.document).base == DlmBase("org/name", "main")
     _config(version, base_model_name_or_path=None)
     with pytest.raises(
-        DlmError, match="'smollm2-135m' must be looked up in the dlm registry, but dlm is not installed"
+        DlmError, match="'smollm2-135m' cannot be looked up in dlm's registry, because dlm is not installed"
     ):
         resolve_dlm(project.document)
 

@@ -156,7 +156,10 @@ def test_a_failing_null_is_one_draw_less_and_is_named() -> None:
 
     found = Engine(FakeBackend(answer)).run(Moved(), Views(BASE, TUNED, TUNED), [null(i) for i in range(4)])
     assert len(found.nulls.measured) == 2
-    assert list(found.nulls.failed.values()) == ["null_1: out of luck", "null_2: its values are not finite"]
+    assert list(found.nulls.failed.values()) == [
+        "null_1: out of luck",
+        "null_2: its values are not finite (NaN or infinity)",
+    ]
 
 
 def test_an_error_is_never_cached() -> None:

@@ -174,16 +174,22 @@ class Fit(Probe[ProbeOptions]):
     ("changed", "says"),
     [
         ({}, ""),
-        ({"kind": ""}, "kind is ''; set it to the name that specs use for this probe"),
-        ({"kind": None}, "kind is missing; set it"),
-        ({"category": "style"}, "category is 'style', allowed: 'adherence', 'attribution'"),
-        ({"category": ["adherence"]}, "category is ['adherence'], allowed: 'adherence'"),
-        ({"claim": "effect"}, "claim is 'effect', allowed: Claim.EFFECT, Claim.NO_HARM"),
-        ({"claim": Claim.BASELINE}, "claim is <Claim.BASELINE: 'baseline'>, allowed: Claim.EFFECT"),
-        ({"scale": "linear"}, "scale is 'linear', allowed: None, 'raw', 'log', 'inverse_root'"),
-        ({"better": "more"}, "better is 'more', allowed: 'higher', 'lower'"),
-        ({"extra": "vision"}, "extra is 'vision', allowed: '', 'hf', 'semsim', 'style'"),
-        ({"requires": "generate"}, "requires is 'generate'; write a set"),
+        ({"kind": ""}, "the attribute `kind` is ''; set it to the name that specs use for this probe"),
+        ({"kind": None}, "the attribute `kind` is missing; set it"),
+        ({"category": "style"}, "the attribute `category` is 'style', but must be one of 'adherence', "),
+        ({"category": ["adherence"]}, "the attribute `category` is ['adherence'], but must be one of"),
+        ({"claim": "effect"}, "the attribute `claim` is 'effect', but must be one of Claim.EFFECT, "),
+        ({"claim": Claim.BASELINE}, "the attribute `claim` is <Claim.BASELINE: 'baseline'>, but must be"),
+        (
+            {"scale": "linear"},
+            "the attribute `scale` is 'linear', but must be one of None, 'raw', 'log', 'inverse_root'",
+        ),
+        ({"better": "more"}, "the attribute `better` is 'more', but must be one of 'higher', 'lower'"),
+        (
+            {"extra": "vision"},
+            "the attribute `extra` is 'vision', but must be one of '', 'hf', 'semsim', 'style'",
+        ),
+        ({"requires": "generate"}, "the attribute `requires` is 'generate', but must be a set"),
         ({"requires": {"generate"}}, ""),
     ],
 )
@@ -202,7 +208,7 @@ def test_a_kind_must_measure_judge_and_name_its_options() -> None:
         kind, category, claim = "bare", "adherence", Claim.EFFECT
         measure, judge = Fit.measure, Fit.judge
 
-    assert probe_class_fault(Silent) == "Silent: it does not implement judge"
+    assert probe_class_fault(Silent) == "Silent: the class does not implement judge"
     says = "Bare: its options class is missing: declare class Bare(Probe[BareOptions])"
     assert probe_class_fault(Bare) == says
     assert probe_class_fault(int).startswith(

@@ -61,10 +61,10 @@ def test_it_is_not_called_where_nothing_was_measured(project: pytest.Pytester, a
         ),
         pytest.param(
             "return {'a': 1}",
-            "returned dict; it must return a string, a list of strings or None",
+            "returned a value of type dict; it must return a string, a list of strings or None",
             marks=pytest.mark.slow,
         ),
-        ("return [1]", "returned list; it must return a string, a list of strings or None"),
+        ("return [1]", "returned a value of type list; it must return a string, a list of strings or None"),
     ],
 )
 def test_a_broken_one_is_one_line_and_fails_the_run(project: pytest.Pytester, body: str, says: str) -> None:
@@ -95,7 +95,7 @@ def test_two_broken_ones_are_two_lines_and_a_worse_status_stays(project: pytest.
     result.stdout.fnmatch_lines(
         [
             "pytest_sway_report of conftest.py failed: ZeroDivisionError: *",
-            "pytest_sway_report of Taking returned int; *",
+            "pytest_sway_report of Taking returned a value of type int; *",
         ]
     )
     assert result.ret == pytest.ExitCode.INTERRUPTED

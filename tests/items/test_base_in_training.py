@@ -43,8 +43,8 @@ def trained_with(adapter: Path, *, use_qlora: bool) -> None:
 
 def figures(text: str) -> tuple[float, float]:
     """Of the two bases, and of the adapter."""
-    after = text.partition("prompts of the probes, the two base models differ by ")[2]
-    bases, _, rest = after.partition(" nats and the adapter differs from the spec's base model by ")
+    after = text.partition("the next-token distributions of the two base models differ by ")[2]
+    bases, _, rest = after.partition(" nats, and those of the adapter and the spec's base model differ by ")
     return float(bases), float(rest.partition(" nats;")[0])
 
 
@@ -52,8 +52,9 @@ def test_an_adapter_of_a_4_bit_base_on_the_full_one(pytester: pytest.Pytester, a
     trained_with(adapter, use_qlora=True)
     found, text = report(pytester, adapter)
     assert (
-        "the adapter was trained on the base quantized as nf4 (training_run.json sets use_qlora: true), but "
-        "the spec's base is unquantized; on 3 prompts of the probes, the two base models differ by"
+        "the adapter was trained on the base model quantized as nf4 (training_run.json sets use_qlora: true)"
+        ", but the spec's base model is unquantized; on 3 prompts of the probes, the next-token "
+        "distributions of the two base models differ by"
     ) in text
     bases, own = figures(text)
     assert 0 < bases < 0.6931
@@ -73,7 +74,7 @@ def test_as_it_was_trained_there_is_nothing_to_say(pytester: pytest.Pytester, ad
 def test_the_other_way_round(pytester: pytest.Pytester, adapter: Path) -> None:
     trained_with(adapter, use_qlora=False)
     _, text = report(pytester, adapter, ", quantization: nf4")
-    assert "was trained on the unquantized base (training_run.json sets use_qlora: false)" in text
+    assert "was trained on the unquantized base model (training_run.json sets use_qlora: false)" in text
     there, _ = figures(text)
     trained_with(adapter, use_qlora=True)
     _, back = report(pytester, adapter)

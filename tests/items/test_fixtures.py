@@ -139,7 +139,7 @@ def test_a_conftest_overrides_each_fixture(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "*(floor 0.02; not compared with random*",
-            "*not compared with null adapters: dk (not here)*",
+            "*not compared with random (null) adapters: dk (not here)*",
         ]
     )
     assert fake_models.LOADS == []
@@ -166,7 +166,7 @@ def test_nulls_are_not_asked_of_an_object_without_add_null(project: pytest.Pytes
     )
     result = project.runpytest("sway.yaml::dk")
     result.stdout.fnmatch_lines(
-        ["*not compared with null adapters: dk (the backend cannot make null adapters)*"]
+        ["*not compared with random (null) adapters: dk (the backend does not support*"]
     )
 
 
@@ -304,7 +304,7 @@ def test_full_tensors_have_nulls_unless_the_family_is_unfit(
     told = [
         f"ERROR null_adapter: {why}*",
         "*(floor 0.02; not compared with random*",
-        "*not compared with null adapters: dk (family*",
+        "*not compared with random (null) adapters: dk (family*",
     ]
     result.stdout.fnmatch_lines(told)
 

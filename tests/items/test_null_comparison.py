@@ -172,7 +172,7 @@ def test_other_claims_are_calibrated_on_request(project: pytest.Pytester) -> Non
 def test_plain(sway):
     result = sway(Harm())
     assert result.null is None
-    reason = "no-harm probes have a limit instead; to compare them, list the kinds in calibrate_kinds"
+    reason = "no-harm probes have a limit instead; to compare them, add their kinds to calibrate_kinds"
     assert result.not_calibrated == reason
 
 @pytest.mark.sway("asked.yaml")

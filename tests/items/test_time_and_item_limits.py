@@ -178,7 +178,7 @@ def test_after_ctrl_c_the_next_run_measures_only_the_rest(project: pytest.Pytest
     found.stdout.fnmatch_lines(
         [
             "FAILED: could not be measured. *",
-            "note: the run was stopped early; its answers are cached*",
+            "note: the run was stopped early; the model's answers are cached*",
         ]
     )
     found.stdout.fnmatch_lines(["*2 probes planned but not reported: curve, talk*"])

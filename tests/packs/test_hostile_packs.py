@@ -59,7 +59,7 @@ def test_a_base_of_the_hub_is_no_folder_that_happens_to_be_here(
     pack.write_bytes(own())
     assert unpack(pack, tmp_path / "one").needs == ("adapter",)
     (tmp_path / "org" / "base").mkdir(parents=True)
-    with pytest.raises(PackError, match="a local folder has the same name"):
+    with pytest.raises(PackError, match="there is a local folder with the same name"):
         unpack(pack, tmp_path / "two")
 
 

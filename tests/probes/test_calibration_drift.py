@@ -69,13 +69,17 @@ def test_bits_per_character_count_the_golds_characters() -> None:
     [
         (lambda gold: 0.0, Verdict.PASS, "nothing changed"),
         (lambda gold: 0.05 * (len(gold) % 3), Verdict.PASS, "at most"),
-        (lambda gold: 0.9, Verdict.FAIL, "harm: loss on facts in nats per token = +0.9"),
+        (lambda gold: 0.9, Verdict.FAIL, "harm: increase of the loss on facts in nats per token = +0.9"),
         (
             lambda gold: 0.85 * (len(KINDS[gold]) % 2),
             Verdict.WARN,
             "kinds of facts would be enough to decide",
         ),
-        (lambda gold: 1.5 if len(gold) % 2 else -1.0, Verdict.FAIL, "lost more than 1 nats per token"),
+        (
+            lambda gold: 1.5 if len(gold) % 2 else -1.0,
+            Verdict.FAIL,
+            "whose loss rose by more than 1 nats per token",
+        ),
     ],
 )
 def test_verdicts(lost, verdict: Verdict, says: str) -> None:

@@ -109,7 +109,7 @@ def test_what_any_weights_would_do_is_no_topic() -> None:
     assert found.raw > 0.6  # of log d alone, which is what dlm-sway's number sees
     told = probe.judge(found, nulls)
     assert told.verdict is Verdict.WARN
-    assert "change about equally" in told.message
+    assert "changes about equally on all topics" in told.message
     assert told.evidence["per_cluster_ratio"] == pytest.approx([8] * TOPICS, rel=0.35)
 
 
@@ -129,7 +129,7 @@ def test_specific_but_no_more_than_its_nulls_warns() -> None:
 
     found = judged(topical)
     assert found.verdict is Verdict.WARN
-    assert "random adapters may be as specific" in found.message
+    assert "random adapters may be just as specific" in found.message
 
 
 def test_a_topic_is_a_signal_however_little_the_rest_is_moved() -> None:

@@ -64,7 +64,7 @@ def test_bits_per_character_beside() -> None:
         (
             lambda text: 0.3 + 0.001 * (len(text) % 7),
             Verdict.FAIL,
-            "harm: loss on other prose in nats per token = ",
+            "harm: increase of the loss on general prose in nats per token = ",
         ),
         (
             lambda text: 0.4 * (WORKS[text] in ("Emma", "letter")),

@@ -192,7 +192,7 @@ def test_the_layer_map_that_cannot_be_made_is_said(adapter: Path) -> None:
     (adapter / "adapter_model.safetensors").unlink()
     plant(adapter, {7: math.nan})
     found = judged(adapter)
-    assert found.message.endswith("; no layer map: there is no adapter_model.safetensors")
+    assert found.message.endswith("; layers not judged: there is no adapter_model.safetensors")
     assert found.evidence["no_layer_map"] == "there is no adapter_model.safetensors"
     assert (found.raw, found.evidence["num_layers"]) == (None, 0)
     assert found.evidence["nonfinite_modules"] == ["parameter 7"]
@@ -202,7 +202,7 @@ def test_the_layer_map_that_cannot_be_made_is_said(adapter: Path) -> None:
     ("groups", "says"),
     [
         ([range(24), range(24, 48)], "the optimizer has 2 parameter groups"),
-        ([range(47)], "the optimizer has 47 in total"),
+        ([range(47)], "the optimizer has 47 parameters"),
     ],
 )
 def test_why_there_is_no_map(adapter: Path, groups: list[range], says: str) -> None:
@@ -219,7 +219,7 @@ def test_another_optimizer_is_judged_by_its_steps(adapter: Path) -> None:
     found = judged(adapter)
     assert found.verdict is Verdict.PASS
     assert found.message.startswith(
-        "sound: 60 steps (global_step); no layer map: the optimizer keeps no second moment"
+        "sound: 60 steps (global_step); layers not judged: the optimizer keeps no second moment"
     )
     assert found.evidence["dead_modules"] == []
 
@@ -242,8 +242,8 @@ def test_a_retrain_that_may_have_gone_on_warns(version: Path, tmp_path: Path) ->
     found = judged(version)
     assert found.verdict is Verdict.WARN
     assert found.message == (
-        "undecided: only 10 steps are certain; all 2 runs together have 210 steps, "
-        "but no log says whether the last run continued the previous version"
+        "undecided: only 10 steps surely trained this adapter; all 2 runs together have 210 steps, "
+        "but no log says whether the last run continued from the previous version of the adapter"
     )
     assert (found.evidence["steps"], found.evidence["steps_last_run"]) == (210, 10)
     assert found.evidence["step_source"] == "training logs"

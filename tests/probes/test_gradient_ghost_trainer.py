@@ -72,8 +72,8 @@ def test_accelerates_name(output: Path) -> None:
 @pytest.mark.parametrize(
     ("factor", "says"),
     [
-        (0.0, "every second moment is zero: no gradient ever reached the adapter"),
-        (math.nan, "every second moment is NaN or infinite"),
+        (0.0, "every second moment in the optimizer state is zero: no gradient ever reached the adapter"),
+        (math.nan, "every second moment in the optimizer state is NaN or infinite"),
     ],
 )
 def test_moments_without_a_number_fail(output: Path, factor: float, says: str) -> None:
@@ -109,7 +109,7 @@ def test_a_dead_momentum_fails(tmp_path: Path) -> None:
     change(folder, momentum_buffer=torch.zeros_like)
     found = judged(folder)
     assert found.verdict is Verdict.FAIL
-    assert found.message.startswith("every momentum is zero")
+    assert found.message.startswith("every momentum in the optimizer state is zero")
 
 
 def test_an_optimizer_that_began_anew_is_doubted(output: Path) -> None:

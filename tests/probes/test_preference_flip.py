@@ -127,7 +127,7 @@ def test_without_triples_the_documents_are_asked_else_skipped() -> None:
     section = Section("s", "preference", preferences=tuple(Triple(**t) for t in triples(4)))
     probe = PreferenceFlip().with_context(ProbeContext(document=Document((section,))))
     assert measured(probe, model(0.0, 0.5)).evidence["total"] == 4
-    with pytest.raises(ProbeSkip, match="give triples:"):
+    with pytest.raises(ProbeSkip, match="list them under triples"):
         measured(PreferenceFlip(), model(0.0, 0.5))
 
 

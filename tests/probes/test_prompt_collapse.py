@@ -202,7 +202,7 @@ def test_lengths_beyond_the_context_are_left_out_and_reported() -> None:
     judged = probe.judge(found, QUIET)
     assert judged.verdict is Verdict.PASS
     assert (
-        "after 512 tokens of other text; left out, because longer than the model's context: 1024)"
+        "after 512 tokens of other text; lengths left out, because they exceed the model's context: 1024)"
         in judged.message
     )
 

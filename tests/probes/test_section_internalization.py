@@ -191,9 +191,9 @@ def test_sections_of_one_sample_are_the_samples_of_the_headline() -> None:
 
 
 def test_nothing_to_measure_is_a_skip() -> None:
-    with pytest.raises(ProbeSkip, match="there are no sections; add sections:"):
+    with pytest.raises(ProbeSkip, match="there are no sections; add the training document"):
         measured(SectionInternalization(), knows())
-    with pytest.raises(ProbeSkip, match="its kinds are: prose"):
+    with pytest.raises(ProbeSkip, match="sections are of kind: prose"):
         measured(probe(prose("alpha"), include_kinds=["preference"]), knows())
 
 
@@ -233,7 +233,7 @@ def test_questions_of_prose_are_asked_and_decide_nothing() -> None:
     judgement = judged(one, found)
     assert judgement.verdict is Verdict.FAIL
     assert judgement.message.endswith(
-        "; the answers to the questions of 1 prose sections have a relative gain of 50%"
+        "; the answers to the questions of 1 prose section have a relative gain of 50%"
     )
     asked: list[Completion] = []
     measured(probe(prose("alpha")), knows("it is"), asked)
@@ -272,8 +272,9 @@ def test_the_base_with_the_document_in_its_prompt(in_context: float, needless: b
     assert [rows[name]["in_context_lift"] for name in rows] == [pytest.approx(in_context)] * 2
     assert [rows[name]["answers_lift"] for name in rows] == [pytest.approx(0.5)] * 2
     message = judged(one, found).message
-    assert f"relative gain of {in_context:.0%}, the adapter without the document 50%" in message
-    assert ("works as well as training" in message) is needless
+    sides = f"{in_context:.0%} for the base model with the document in its prompt, 50% for the adapter"
+    assert sides in message
+    assert ("helps at least as much as training" in message) is needless
     own = [one for one in seen if one.completion == " The key it is."]
     assert not any("The key" in str(one.prompt) for one in own)  # an answer is no example of itself
 

@@ -176,7 +176,7 @@ def test_a_null_that_writes_nothing_is_one_draw_less() -> None:
 
 def test_without_a_document_it_is_skipped_before_any_request() -> None:
     seen: list[Request[object]] = []
-    with pytest.raises(ProbeSkip, match="doc_reference:"):
+    with pytest.raises(ProbeSkip, match="set doc_reference to its text"):
         measured(by(BRIEF, GRAND), seen=seen, doc_reference=" ")
     assert not seen
 

@@ -136,15 +136,15 @@ def test_one_lost_call_of_four_hundred_is_no_harm() -> None:
             says_nothing,
             says_nothing,
             Verdict.SKIP,
-            "the base model never calls a tool, so there is nothing to lose",
+            "the base model never calls a tool, so the adapter cannot lose this ability",
         ),
         (
             lambda i: '{"name": "x", "arguments": 1}',
             says_nothing,
             Verdict.SKIP,
-            "never gets a call right, so there is nothing to lose",
+            "never gets a call right, so the adapter cannot lose this ability",
         ),
-        (says_nothing, right, Verdict.PASS, "the adapter makes 8 valid calls in 8 cases"),
+        (says_nothing, right, Verdict.PASS, "the adapter makes a valid call in 8 of 8 cases"),
     ],
 )
 def test_a_base_that_calls_nothing_has_nothing_to_lose(base, tuned, verdict: Verdict, says: str) -> None:
@@ -160,7 +160,7 @@ def test_invented_tools_warn_below_twenty_calls_and_fail_above() -> None:
     assert few.verdict is Verdict.WARN
     assert few.message.startswith(
         "the adapter calls tools that do not exist or are not allowed: 8 of 8 valid calls "
-        "(at most 10% allowed; fewer than 20 calls do not decide)"
+        "(at most 10% allowed; fewer than 20 valid calls are too few to decide)"
     )
     assert judged(invents, invents, cases(20)).verdict is Verdict.FAIL
     one_in_seven = judged(*[lambda i: call(i, name="teleport" if i % 7 == 0 else "weather")] * 2, cases(28))
@@ -256,9 +256,9 @@ def test_ten_thousand_cases_in_two_seconds() -> None:
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"gold_tool_name": "rain"}, "gold_tool_name 'rain' is not among the tools shown: weather"),
+        ({"gold_tool_name": "rain"}, "gold_tool_name 'rain' is not among the tools in tool_spec: weather"),
         ({"tool_spec": {"parameters": {}}}, "tool_spec.name is None, expected the tool's name"),
-        ({"tool_spec": []}, "not among the tools shown: none"),
+        ({"tool_spec": []}, "not among the tools in tool_spec: none"),
         ({"tool_spec": [SPEC, {"name": ""}]}, "tool_spec[1].name is '', expected the tool's name"),
         (
             {"tool_spec": {**SPEC, "parameters": {"type": "map"}}},

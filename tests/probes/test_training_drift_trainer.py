@@ -115,7 +115,7 @@ def test_a_loss_of_zero_without_a_norm_has_two_causes(tmp_path: Path) -> None:
     found = judged(tmp_path / "run")
     assert found.verdict is Verdict.WARN
     assert (
-        "the loss is 0 from step 105 to the end, and no grad_norm is logged: either it was NaN"
+        "the loss is 0 from step 105 to the end, and no grad_norm is logged: either the loss was NaN"
         in found.message
     )
     assert ", or it was too small for the log" in found.message
@@ -176,7 +176,7 @@ def test_a_log_without_losses_names_what_it_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("debug.log", "run/debug.log (a text log, for example of axolotl)"),
+        ("debug.log", "run/debug.log (a text log, e.g. from axolotl)"),
         ("runs/May01/events.out.tfevents.1", "run/runs/May01/events.out.tfevents.1 (TensorBoard events)"),
         ("train_results.json", "run/train_results.json (a summary without steps)"),
         ("wandb/run-1", "run/wandb (Weights & Biases)"),

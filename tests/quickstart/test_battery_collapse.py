@@ -61,4 +61,5 @@ def test_a_toy_that_calls_no_tool_has_nothing_to_lose(results) -> None:
     for adapter in ("healthy", "random"):
         found = results[adapter]["tool_use_fidelity"]
         assert found.verdict == "skip"
-        assert found.message == "the base model never calls a tool, so there is nothing to lose"
+        says = "the base model never calls a tool, so the adapter cannot lose this ability"
+        assert found.message == says

@@ -137,7 +137,7 @@ def test_ours_and_dlm_sways_stand_side_by_side() -> None:
         ("baseline", "vanished"),
         ("strength", "vanished"),
     ]
-    assert found["notes"][0].startswith("another tool wrote the earlier result")
+    assert found["notes"][0].startswith("the earlier result was written by another tool")
 
 
 def test_one_result_has_no_change() -> None:

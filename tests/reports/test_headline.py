@@ -259,7 +259,7 @@ def test_a_result_of_dlm_sway_is_not_gated() -> None:
         "UNGATED",
         "suspicious. Composite 0.89; the result has no gate",
     )
-    assert found.sure == "compared with 3 null adapters; it is not known how many of them would pass"
+    assert found.sure == "compared with 3 random adapters; how many of them would pass is not known"
     (reason,) = found.reasons
     assert reason.startswith("strength: R²=0.78")
 

@@ -257,7 +257,7 @@ def test_uncalibrated_probes_are_reported_without_nulls_too() -> None:
     for probe in (moved(), replace(moved(), null=None, z_score=None)):
         summary = NullSummary(not_calibrated={"recital": "it has a margin"})
         found = read_page(suite(probe, null_summary=summary))
-        assert "Not compared with null adapters: recital (it has a margin)" in found.within("li")
+        assert "Not compared with random (null) adapters: recital (it has a margin)" in found.within("li")
 
 
 def test_what_has_no_z_is_named_and_not_plotted() -> None:

@@ -170,7 +170,7 @@ def test_what_is_no_trace_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(EmptyTraceError, match=r"empty\.jsonl: the file is empty. Give a file"):
         read_trace(empty)
     empty.write_text("a\nb\n")
-    with pytest.raises(EmptyTraceError, match="none of the 2 lines is an event"):
+    with pytest.raises(EmptyTraceError, match="none of its 2 lines is a trace event"):
         read_trace(empty)
 
 

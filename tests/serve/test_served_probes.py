@@ -75,7 +75,7 @@ def test_a_daemon_of_another_version_is_refused(answering: Answering, tmp_path: 
     client, _ = answering((200, json.dumps({"status": "ok", "sway_version": "0.0.9"}).encode()))
     found = _run(tmp_path, f"--sway-server={client._http.base_url}")
     assert found.returncode == 4
-    assert f"the daemon runs pytest-sway 0.0.9, but this is pytest-sway {__version__}" in found.stderr
+    assert f"the server runs pytest-sway 0.0.9, but this is pytest-sway {__version__}" in found.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--sway-plan",), ("--sway-limit=2",), ("-n", "2"), ()])

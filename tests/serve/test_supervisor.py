@@ -101,7 +101,7 @@ def test_a_worker_that_does_not_hear_is_ended(started: Started, monkeypatch: pyt
         time.sleep(0.01)
     supervisor.stop(0.1)
     assert (measured.state, waiting.state) == (RunState.CANCELLED, RunState.CANCELLED)
-    assert waiting.error == "the daemon is stopping"
+    assert waiting.error == "the server is stopping"
     with pytest.raises(QueueFullError):
         supervisor.submit(Run("{}"))
 

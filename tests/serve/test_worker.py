@@ -58,7 +58,7 @@ def test_a_traceback_stays_in_the_log(
         raise SessionError("Traceback (most recent call last): /a/path")
 
     monkeypatch.setattr(module, "run_quietly", fails)
-    assert _finished(tmp_path, monkeypatch).error == "the spec could not be run; see the daemon's log"
+    assert _finished(tmp_path, monkeypatch).error == "the spec could not be run; see the server's log"
     assert "/a/path" in capsys.readouterr().err
 
 

@@ -48,7 +48,7 @@ def test_the_others_are_evaluated_and_the_gate_fails(fleet: pytest.Pytester) -> 
         [
             f"*SwayWarning: adapter {LOST.replace(':', ' is not evaluated:')}",
             "*sway: sway.yaml[[]checkpoint-9[]]*",
-            "note: not evaluated, but reported separately: run/checkpoint-30",
+            "note: adapters not evaluated (reported separately): run/checkpoint-30",
             "note: not evaluated, because they are not adapter folders: run/logs",
             "GATE PASSED",
             "*sway: sway.yaml[[]checkpoint-30[]]*",

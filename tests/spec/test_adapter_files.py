@@ -110,7 +110,7 @@ GOOD = {"fine_tune_type": "lora", "lora_parameters": {"rank": 2, "scale": 1.0, "
             "adapters.safetensors",
             "lora_parameters.scale is None",
         ),
-        (GOOD, WEIGHTS, "has an mlx-lm config, but the weights are missing or are PEFT weights"),
+        (GOOD, WEIGHTS, "has an adapter config of mlx-lm, but the weights are missing or are PEFT"),
     ],
 )
 def test_an_adapter_of_mlx_lm_is_recognised(

@@ -72,7 +72,7 @@ def test_controls_stand_beside_it(project: Project, tmp_path: Path) -> None:
     ("source", "more", "message"),
     [
         ("missing.dlm", "", r"sway.yaml:4:13: dlm_source: there is no file 'missing.dlm' next to the spec"),
-        ("handbook.dlm", "sections: []\n", "the sections come from the .dlm file. Remove sections:"),
+        ("handbook.dlm", "sections: []\n", "sections and dlm_source cannot be used together"),
         ("broken.dlm", "", r"dlm_source: broken\.dlm:4: "),
         ("${SWAY_NO_SUCH_FILE}", "", "the environment variable"),
     ],

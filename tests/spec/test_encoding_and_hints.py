@@ -70,7 +70,7 @@ def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> 
         tmp_path, SPEC.replace("größe", "1969")
     )
     empty = SPEC.split("  - {")[0] + "  - name: dk\n    kind: delta_kl\n    prompts:\n      - a\n      -\n"
-    says = "prompts[1]: found nothing, expected a string; add one, or remove the entry"
+    says = "prompts[1]: found nothing, expected a string; add a string, or remove the entry"
     assert says in problem(tmp_path, empty)
 
 
@@ -86,8 +86,8 @@ def test_a_number_and_an_empty_entry_have_words_of_their_own(tmp_path: Path) -> 
         ),
         ("kind: delta_kl", "kind: [a]", "suite[0].kind: there is no kind ['a']"),
         ("name: dk", "name: ''", "suite[0]: missing name"),
-        ("größe", "=", "if it is a string, quote it"),
-        ("größe", "2001-99-99", "if it is a string, quote it"),
+        ("größe", "=", "if it is a string, put it in quotes"),
+        ("größe", "2001-99-99", "if it is a string, put it in quotes"),
         ("adapter: a", "adapter: ${X:-a}", "put a string that contains braces in quotes"),
         ("adapter: a", "adapter: {{ x }}", "{{ name }} templates are not supported"),
         ("adapter: a", 'adapter: "C:\\models\\a"', "Write a path in single quotes"),

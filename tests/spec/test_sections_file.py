@@ -93,7 +93,7 @@ def test_one_mistake_one_line(tmp_path: Path, text: str, place: str, says: str) 
     ("content", "says"),
     [
         ("", "the file is empty; it needs a list"),
-        ("7", "found 7, expected a list, or a mapping with sections:"),
+        ("7", "found 7, expected a list, or a mapping with the key sections"),
         ("- {id: a}\n- {id: b, content: x}", "s.yaml:1:3: sections[0]: found {'id': 'a'}: a section of"),
         ("[", "not YAML"),
         ("sections: !!python/object:os.system x", "is not allowed"),

@@ -142,4 +142,4 @@ def test_a_field_that_another_kind_does_not_read(tmp_path: Path, field: str) -> 
     suite = suite_of(tmp_path, side, f"{side}, {field}: x, adapter: '{QUICKSTART / 'adapters' / 'healthy'}'")
     (note,) = suite.notes
     kinds = "api, gguf, custom" if field == "endpoint" else "api, custom"
-    assert f"models.ft.{field} has no effect: it applies to kind: {kinds}, not to kind: hf" in str(note)
+    assert f"models.ft.{field} has no effect with kind: hf; it applies only to kind: {kinds}" in str(note)

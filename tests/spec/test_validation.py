@@ -68,7 +68,7 @@ def test_the_files_of_kind_gguf_are_looked_for(
 def test_a_gguf_file_has_no_revision(folder: Path) -> None:
     (folder / "m.gguf").touch()
     text = GOOD.replace("kind: hf, base: m", "kind: gguf, base: m.gguf, revision: v1")
-    assert any("this base is a local file. Remove it" in line for line in problems(folder, text))
+    assert any("models.ft.base is a local file" in line for line in problems(folder, text))
 
 
 def test_a_gguf_file_stands_beside_the_spec(folder: Path) -> None:
@@ -99,8 +99,8 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("adapter: adapter", "adapter: nowhere", "4:36", "there is no folder"),
         ("adapter: adapter", "adapter: .", "4:36", "contains no adapter_config.json"),
         (", adapter: adapter", "", "4:7", "adapter is missing"),
-        ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "both sides use the same model"),
-        ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "cannot have an adapter"),
+        ("base: m}\n  ft", "base: m, revision: x}\n  ft", "3:39", "models.ft use the same settings"),
+        ("base: m}\n  ft", "base: m, adapter: fleet/a}\n  ft", "3:38", "without an adapter"),
         ("seed: 0", "seed: many", "5:18", "expected an integer"),
         ("seed: 0", "sede: 0", "5:12", "(did you mean 'seed'?)"),
         ("seed: 0", "top_k: all", "5:19", "defaults.top_k: found 'all', expected an integer"),
@@ -115,7 +115,7 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
             "adapter: adapter",
             "adapter: fleet",
             "4:36",
-            "its subfolders contain adapters (a, b). Use one of them, or several",
+            "its subfolders contain adapters (a, b). Use one of these subfolders; to evaluate several",
         ),
         ("seed: 0", "coverage_threshold: 7", "5:32", "a number ≤ 1"),
         ("seed: 0", "score_weights: {adherance: 1}", "5:27", "unknown category 'adherance'"),
@@ -149,8 +149,8 @@ def test_a_good_spec_is_resolved(folder: Path) -> None:
         ("runs: 20", "family: magic", "7:50", "allowed: 'norm_matched', 'signs'"),
         ("runs: 20", "rank_multipliers: [0.5, -1.0]", "7:60", "must be a finite number > 0"),
         ("runs: 20", "rank_multipliers: [0.5, 0.501]", "7:60", "must differ in their first two decimals"),
-        ("runs: 20", "family: yours", "7:5", "family: yours and adapters: must be used together"),
-        ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and adapters: must be used together"),
+        ("runs: 20", "family: yours", "7:5", "family: yours and the option adapters can only be used"),
+        ("runs: 20", "adapters: [adapter]", "7:5", "family: yours and the option adapters can only be used"),
         ("runs: 20", "family: yours, adapters: [adapter]", "7:67", "one adapter is not enough"),
         ("runs: 20", "family: yours, adapters: [adapter, nowhere]", "7:67", "no adapter folder 'nowhere'"),
         ("runs: 20", f"family: yours, adapters: [adapter, {'x' * 300}]", "7:67", "no adapter folder 'xxx"),
@@ -217,8 +217,8 @@ def test_one_base_with_an_adapter_is_the_same_in_both_modes(folder: Path) -> Non
         ("base: tuned", "base: ./nowhere", "4:24", "there is no folder './nowhere'"),
         ("base: m}", "base: ./nowhere}", "3:26", "there is no folder './nowhere'"),
         ("base: tuned}", "base: m}", "4:7", "models.ft.adapter is missing"),
-        ("base: m}", "base: m, dtype: fp16}", "3:36", "both sides use the same model"),
-        ("base: tuned}", "base: tuned, revision: x}", "4:41", "this base is a local folder"),
+        ("base: m}", "base: m, dtype: fp16}", "3:36", "models.ft use the same settings"),
+        ("base: tuned}", "base: tuned, revision: x}", "4:41", "models.ft.base is a local folder"),
     ],
 )
 def test_a_bad_full_fine_tune_is_reported(folder: Path, old: str, new: str, place: str, says: str) -> None:
@@ -260,17 +260,17 @@ def test_the_command_lines_adapter_replaces_the_specs(folder: Path) -> None:
         (
             "adapter: adapter",
             "adapter: adapter, endpoint: x",
-            "endpoint has no effect: it applies to kind: api",
+            "endpoint has no effect with kind: hf; it applies only to kind: api",
         ),
         (
             "adapter: adapter",
             "adapter: adapter, entry_point: a:B",
-            "applies to kind: custom, not to kind: hf",
+            "has no effect with kind: hf; it applies only to kind: custom",
         ),
         ("base: m}\n", "base: m, adapter: ./adapter}\n", "models.base.adapter has no effect"),
         ("base: m}\n", "base: m, adapter: [adapter]}\n", "models.base.adapter has no effect"),
-        ("base: m}\n", "base: m, dtype: fp16}\n", "same model, with models.ft.dtype: 'auto'"),
-        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "same model, with models.ft.kind: 'hf'"),
+        ("base: m}\n", "base: m, dtype: fp16}\n", "the base model also uses models.ft.dtype: 'auto'"),
+        ("kind: hf, base: m}\n", "kind: dummy, base: m}\n", "base model also uses models.ft.kind: 'hf'"),
     ],
 )
 def test_what_an_old_spec_may_expect_otherwise_is_said(folder: Path, old: str, new: str, says: str) -> None:
@@ -292,7 +292,7 @@ def test_the_base_side_takes_no_adapter_of_a_full_fine_tune(folder: Path) -> Non
         "tuned}", "tuned, adapter: adapter}"
     )
     (line,) = problems(folder, text)
-    assert "the base side cannot have an adapter" in line
+    assert "models.base is always evaluated without an adapter" in line
 
 
 @pytest.mark.parametrize("value", ["'1'", "1.0", "true"])

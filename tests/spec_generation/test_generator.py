@@ -121,7 +121,7 @@ def test_rows_that_cannot_be_asked_are_counted_and_named(tmp_path: Path) -> None
 def test_long_texts_are_cut_and_called_so(tmp_path: Path) -> None:
     text = "The lamp burns. " * 400
     made = generate(tmp_path, write_jsonl(tmp_path, [{"text": text}, {"text": "A short text of the works."}]))
-    assert made.notes == ("train.jsonl: 1 texts are truncated to 2,000 characters",)
+    assert made.notes == ("train.jsonl: 1 text is truncated to 2,000 characters",)
     longest = max(len(section["content"]) for section in yaml.safe_load(made.text)["sections"])
     assert 1900 < longest <= 2000
 

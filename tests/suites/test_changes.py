@@ -237,13 +237,13 @@ NULL: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"suite": ""}, "another tool wrote the earlier result"),
+        ({"suite": ""}, "the earlier result was written by another tool"),
         ({"sway_version": "0.0.9"}, "pytest-sway 0.0.9 then, 0.1.0 now"),
         ({"gate": {**PASSED, "status": "partial"}}, "the earlier result is from a partial run"),
         ({"base_model_id": "org/other"}, "base model other then, base now"),
         (
             {"digests": {"base": "ff", "adapter": "bb"}},
-            "the base model has changed: base then, base now, with different weights",
+            "the weights of the base model have changed (base model: base then, base now)",
         ),
         (
             {"digests": {"base": "aa", "adapter": "cc"}},

@@ -92,8 +92,8 @@ def test_what_is_not_calibrated_is_reported_with_its_reason() -> None:
     assert set(found.not_calibrated) == {"s", "h"}
     told = not_calibrated_sentence(found)
     assert told == (
-        "not compared with null adapters: s (for shape probes, only the size of the effect is compared); "
-        "h (no harm has a margin)"
+        "not compared with random (null) adapters: s (only the size of the effect is compared, not its "
+        "shape); h (no harm has a margin)"
     )
 
 

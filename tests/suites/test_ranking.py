@@ -64,7 +64,7 @@ def test_what_is_written_of_it() -> None:
         "ship checkpoint-4: its composite score 0.81 is the highest of the checkpoints that pass their gate",
         (
             "these checkpoints cannot be distinguished from the best (joint 95 % intervals): checkpoint-3. "
-            "The earliest of all, including the best, is checkpoint-3"
+            "The earliest checkpoint of this group, the best included, is checkpoint-3"
         ),
         "training stopped helping at checkpoint-3: no later checkpoint passes its gate and is clearly better",
         "harm begins at checkpoint-5 (prose) and persists until the last checkpoint",

@@ -65,7 +65,7 @@ GOOD: dict[str, Any] = {"score": {"overall": 0.5}, "probes": [PROBE]}
     [
         ([], "r.json does not have the fields"),
         ({"score": {"overall": 0.5}}, "r.json does not have the fields"),
-        ({**GOOD, "schema_version": 2}, "r.json: schema_version: found 2, but this pytest-sway reads 1"),
+        ({**GOOD, "schema_version": 2}, "r.json: schema_version: found 2, but this version of pytest-sway"),
         ({**GOOD, "score": {}}, "r.json: score.overall: field required"),
         ({**GOOD, "probes": [{"name": "a", "kind": "b"}]}, "r.json: probes.0.verdict: field required"),
         ({**GOOD, "probes": [{**PROBE, "verdict": "fine"}]}, "r.json: probes.0.verdict: input should"),

@@ -38,7 +38,7 @@ FORMS: dict[str, tuple[Callable[[Path], Path], dict[str, str]]] = {
         _peft("dora_embedding"),
         {**_refused(_QUANTIZED, "which is not a linear layer"), "mlx 4 bit": "the base model is quantized"},
     ),
-    "PiSSA": (_peft("pissa"), _refused(_QUANTIZED, "changed the base")),
+    "PiSSA": (_peft("pissa"), _refused(_QUANTIZED, "changed the weights of the base model")),
     "modules_to_save": (_peft("saved_head"), _refused(_QUANTIZED, _MORE)),
     "lora_bias": (_peft("lora_bias"), _refused(_QUANTIZED, _MORE)),
     "trainable_token_indices": (_peft("tokens"), _refused(_QUANTIZED, _MORE)),

@@ -95,7 +95,7 @@ def test_an_adapter_that_is_no_checkpoints(output: Path) -> None:
     assert find_logs(output, output, named=False) == LogSource((own,))
     trainer_state(output, history(50))
     with pytest.raises(
-        AmbiguousRunError, match=r"at step 50, but checkpoint-200 in the same folder is later"
+        AmbiguousRunError, match=r"at step 50, but the same folder contains the later checkpoint-200"
     ):
         find_logs(output, output, named=False)
 

@@ -152,7 +152,7 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
             list(keys(2, SQUARE).values())[:-1],
             "has 8 parameters inside layers and 0 outside",
         ),
-        (keys(2, SQUARE), [*keys(2, SQUARE).values(), (1,)], "the optimizer has 9 in total"),
+        (keys(2, SQUARE), [*keys(2, SQUARE).values(), (1,)], "the optimizer has 9 parameters"),
         (keys(2, SQUARE), list(keys(2, SQUARE).values())[::-1], "no order of the adapter's modules matches"),
         (
             {**keys(2, SQUARE, "encoder.layers"), **keys(2, SQUARE, "decoder.layers")},
@@ -162,7 +162,7 @@ def test_a_shared_weight_is_once_in_the_optimizer() -> None:
         (
             {k: v for i in range(9) for k, v in keys(1, SQUARE, f"tower{i}.layers").items()},
             [*keys(9, SQUARE).values()],
-            "in too many ways",
+            "there are too many possible orders",
         ),
     ],
 )

@@ -161,7 +161,7 @@ def test_a_daemon_measures(tmp_path: Path, watching: Watching) -> None:
     try:
         watch = watching("sway.yaml", "--serve-url", daemon.url, SWAY_API_KEY=KEY)
         assert watch.wait_for("evaluated")["composite"] > 0
-        assert "the daemon gets the key in $SWAY_API_KEY" in (tmp_path / "errors.txt").read_text()
+        assert "sway serve gets the key in $SWAY_API_KEY" in (tmp_path / "errors.txt").read_text()
         assert daemon.client.stats()["request_count"] == 1
     finally:
         daemon.client.close()

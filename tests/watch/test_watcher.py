@@ -193,7 +193,7 @@ def test_a_copy_is_not_evaluated_again(tmp_path: Path, watch_run: WatchRuns) -> 
     one.settle()
     assert [path.name for path, _ in one.evaluated] == ["checkpoint-1"]
     assert one.kinds() == [EventKind.EVALUATING, EventKind.EVALUATED, EventKind.SAME]
-    assert one.said[-1].message == "not evaluated, because #1 is the same adapter"
+    assert one.said[-1].message == "not evaluated, because the same adapter was already evaluated as #1"
     one.settle()
     assert len(one.said) == 3  # nothing is said of a folder's own adapter
 

@@ -23,6 +23,7 @@ _WRITTEN = ("written", "written_otherwise")
 _FEW = 0.5
 """Answers in other words are few from below this share of those in the trained wording."""
 _NOISE = "noise: nothing distinguishes it from random weights of the same size"
+_SPECIALISED = "Either it affects only texts like its training data"
 _INERT = "the adapter is inert"
 """What a probe's message begins with then."""
 
@@ -145,7 +146,7 @@ def _title(look: _Look) -> tuple[Level, str]:
     if level is not Level.GOOD:
         return level, f"{title}."
     if open_harm := look.harm(Verdict.WARN):
-        return Level.UNCLEAR, f"{title}; harm to {open_harm} cannot be ruled out."
+        return Level.UNCLEAR, f"{title}, but it may have made the model worse at {open_harm}."
     return level, f"{title}, and no harm was found{look.wording_remark()}."
 
 
@@ -161,14 +162,14 @@ def _learning(look: _Look) -> tuple[Level, str]:
         where = "on neutral texts" if look.effect.name == "own_words" else "on these prompts"
         return (
             Level.UNCLEAR,
-            f"The adapter was trained but has no clear effect {where}: it is specialised or learned little",
+            f"The adapter was trained but has no clear effect {where}. {_SPECIALISED}, or it learned little",
         )
     if look.z >= _SOME_Z:
         return (
             Level.UNCLEAR,
             "The adapter has slightly more effect than random adapters of its size, but this may be chance",
         )
-    return Level.UNCLEAR, "The adapter has no clear effect. Either it is noise, or it is specialised"
+    return Level.UNCLEAR, f"The adapter has no clear effect. {_SPECIALISED}, or its weights are noise"
 
 
 def _answers_title(answers: ProbeResult) -> tuple[Level, str]:
@@ -178,13 +179,13 @@ def _answers_title(answers: ProbeResult) -> tuple[Level, str]:
     if answers.verdict is Verdict.FAIL and answers.message.startswith("memorised"):
         return (
             Level.BAD,
-            "The adapter memorised: it knows an answer only if the question is worded as in training",
+            "The adapter memorised: it knows a training answer only if the question is worded as in training",
         )
     if answers.verdict is Verdict.FAIL:
         return Level.BAD, "The adapter did not learn its training answers"
     return (
         Level.UNCLEAR,
-        "It is not certain that the adapter learned its training answers. Check it with more rows",
+        "It is not certain that the adapter learned its training answers. Check it with more examples",
     )
 
 
@@ -198,7 +199,7 @@ def _effect_sentence(probe: ProbeResult, where: str) -> str:
         return f"{moved}; it was not compared with random adapters"
     z = formatting.z(probe.z_score)
     beside = f"random adapters of the same size differ by {formatting.raw(null.mean)} on average"
-    return f"{moved}; {beside} (z {z}; a z of at least {_EFFECT_Z:g} is not chance)"
+    return f"{moved}; {beside} (z {z}; a z of {_EFFECT_Z:g} or more is very unlikely to be chance)"
 
 
 def _written_share(probe: ProbeResult) -> float:
@@ -219,8 +220,8 @@ def _written_sentence(trained: ProbeResult, otherwise: ProbeResult) -> str:
 
 def _structure_sentence(structure: WeightStructure) -> str:
     share = (
-        f"the largest singular direction holds {structure.share:.0%} of a LoRA matrix "
-        f"({structure.shuffled:.0%} after shuffling)"
+        f"on average, the largest singular value of a LoRA matrix B holds {structure.share:.0%} of its "
+        f"squared norm ({structure.shuffled:.0%} after the numbers in B are shuffled)"
     )
     if structure.is_trained:
         return f"its weights have the structure that training leaves: {share}"

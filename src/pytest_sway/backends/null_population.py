@@ -22,12 +22,13 @@ FAMILIES_BY_FORM: dict[Form, tuple[str, ...]] = {
 _RANKED = ("norm_matched", "gaussian")
 """Families whose nulls are random factors, so that another rank means something."""
 _UNSTRUCTURED = (
-    "the null adapters match the size of each tensor and the scaling of rows and columns, but no other "
-    "structure of this adapter type. Random parameters of this type may have larger effects"
+    "the random (null) adapters imitate the size of each weight change and the scaling of its rows and "
+    "columns, but not the other structure that this adapter type has. Random adapters of the same type may "
+    "have larger effects, so the comparison with the null adapters may be too easy to pass"
 )
 _FIXED_SIZE = (
-    "gaussian null adapters have the fixed size init_scale, not the adapter's size. So a random adapter of "
-    "the adapter's size might pass too"
+    "gaussian null adapters have the fixed size init_scale, not the size of the evaluated adapter. So a "
+    "random adapter as large as the evaluated adapter might pass too"
 )
 
 
@@ -124,8 +125,8 @@ def null_population(
     if sources and len(own) < 2:
         return NullPopulation(
             plan=plan,
-            reason="at least 2 different null adapters are needed, but these are copies of each other or of "
-            "the adapter itself",
+            reason="at least 2 different null adapters are needed, but the given ones are copies of each "
+            "other or of the evaluated adapter",
         )
     seeds = [
         NullSeed(plan.family, i, plan.seed_base, plan.init_scale, own[i] if own else "")
@@ -149,11 +150,15 @@ def _notes(subject: Subject, plan: NullPlan, dropped: int, *, ranked: bool) -> t
     notes = []
     if dropped:
         notes.append(
-            f"ignored {dropped} null adapters that are copies of each other or of the adapter itself"
+            "null adapters ignored, because they are copies of each other or of the evaluated adapter: "
+            f"{dropped}"
         )
     if plan.ranks != (1.0,) and not ranked:
         named = " and ".join(_RANKED)
-        notes.append(f"no rank profile: only {named} null adapters of a LoRA adapter can have other ranks")
+        notes.append(
+            "no rank profile was measured: null adapters can have other ranks only in the families "
+            f"{named}, and only if the evaluated adapter is a LoRA adapter"
+        )
     if subject.form == "tensors":
         notes.append(_UNSTRUCTURED)
     if plan.family == "gaussian":

@@ -126,8 +126,8 @@ def _beside(inputs: CheckInputs) -> Iterator[str]:
     }
     if lacking := [name for name, is_there in found.items() if not is_there]:
         yield (
-            f"sway check did not find the {' or the '.join(lacking)} of this adapter, so it could not check "
-            "this part of the training"
+            f"sway check found no {' and no '.join(lacking)} of this adapter, so it skipped the checks that "
+            f"need {'it' if len(lacking) == 1 else 'them'}"
         )
 
 

@@ -33,7 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "outliers: rank prompts by the divergence between base model and adapter",
     )
     parser.add_argument(
-        "--out", "-o", metavar="FILE", help="Write the YAML to this file (default: standard output)"
+        "--out", "-o", metavar="FILE", help="Write the result as YAML to this file (default: standard output)"
     )
     parser.add_argument(
         "--top-k", type=int, default=10, metavar="K", help="Number of results of each kind (default: 10)"
@@ -48,7 +48,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-corpus",
         metavar="NAME",
-        help=f"Rank segments of this packaged corpus: {_CORPUS} (only with --mode outliers)",
+        help=f"Rank short parts of a packaged text corpus; the only one is {_CORPUS} "
+        "(only with --mode outliers)",
     )
     parser.add_argument(
         "--from",
@@ -120,8 +121,8 @@ def _paraphrases(parsed: argparse.Namespace) -> str:
     ]
     if not cases:
         raise CommandError(
-            f"{parsed.spec}: no harder wordings were found. Either the adapter improves no answer over the "
-            "base model, or it improves the answers equally with every wording"
+            f"{parsed.spec}: no wording was found that weakens the adapter's effect. Either the adapter "
+            "improves no answer over the base model, or it improves the answers equally with every wording"
         )
     return cases_text(cases, suite.path.name, used[-1].rejected, has_embedder=has_embedder)
 

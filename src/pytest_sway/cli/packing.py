@@ -138,8 +138,8 @@ def _measure(parsed: argparse.Namespace, spec: Path, pack: Pack) -> None:
             again = replay(unpacked)
             if asked := again.backend_stats.get("forward_passes"):
                 raise PackError(
-                    f"the answers in the pack are incomplete: a run of the pack called the model {asked:g} "
-                    "times"
+                    "the pack was not written, because its recorded answers are incomplete: in a test run of "
+                    f"the pack, the model still had to be called (number of forward passes: {asked:g})"
                 )
             if differences := differing(payload(result), payload(again)):
                 shown = "; ".join(differences[:_MOST_SHOWN])
@@ -223,7 +223,7 @@ def _unpack(parsed: argparse.Namespace) -> int:
 
 
 def _writer(is_own: bool) -> str:
-    return "pytest-sway" if is_own else "dlm-sway (whose null statistics are not used)"
+    return "pytest-sway" if is_own else "dlm-sway (its statistics on random (null) adapters are not used)"
 
 
 PACK = Command(

@@ -36,7 +36,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--api-key",
         metavar="KEY",
-        help=f"API key that requests must send; ${_KEY} is safer, because ps shows this option to all users",
+        help=f"API key that clients must send; it is safer in ${_KEY}, because ps shows options to all users",
     )
     parser.add_argument(
         "--log-level", default="info", choices=_LEVELS, help="Log level of uvicorn (default: info)"

@@ -38,7 +38,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", "-m", metavar="FILE", help="Write the samples as Markdown to this file")
     parser.add_argument("--html", metavar="FILE", help="Write the samples as an HTML page to this file")
     parser.add_argument(
-        "--json", "-j", metavar="FILE", help="Write the samples as a JSON result to this file"
+        "--json", "-j", metavar="FILE", help="Write the result with the samples as JSON to this file"
     )
 
 

@@ -13,7 +13,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="JSONL", help="A trace file written by --trace or --sway-trace")
     parser.add_argument("--format", choices=("terminal", "md", "json"), default="terminal")
     parser.add_argument(
-        "--slowest", type=int, default=10, metavar="K", help="Number of requests to list (default: 10)"
+        "--slowest",
+        type=int,
+        default=10,
+        metavar="K",
+        help="Number of the slowest requests to list (default: 10)",
     )
 
 
@@ -41,7 +45,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 TRACE = Command(
     "trace",
-    "Summarize a trace: time per probe and per view, and the slowest requests",
+    "Summarize a trace: the time per probe, the time per model or adapter, and the slowest requests",
     "sway trace trace.jsonl --slowest 5",
     _arguments,
     _run,

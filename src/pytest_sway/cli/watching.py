@@ -31,21 +31,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "watched",
         metavar="SPEC|DIR",
-        help="A sway.yaml with the adapters to watch, or a folder of adapters (sway check evaluates each)",
+        help="A spec whose adapters are watched, or a folder of adapters, each evaluated with sway check",
     )
     parser.add_argument(
         "--adapter",
         action="append",
         default=[],
         metavar="DIR",
-        help="Folder to watch with its subfolders instead of the spec's adapters (repeatable; accepts globs)",
+        help="Folder to watch, including its subfolders, instead of the spec's adapters "
+        "(repeatable; accepts globs)",
     )
-    parser.add_argument(
-        "--base", metavar="MODEL", help="The base model, as in sway check (only for a folder)"
-    )
-    parser.add_argument(
-        "--data", metavar="FILE", help="The training data, as in sway check (only for a folder)"
-    )
+    parser.add_argument("--base", metavar="MODEL", help="The base model, as in sway check (only with DIR)")
+    parser.add_argument("--data", metavar="FILE", help="The training data, as in sway check (only with DIR)")
     parser.add_argument(
         "--history-dir",
         default=_HISTORY,
@@ -62,7 +59,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-fail",
         metavar="CMD",
-        help="Command to run when an adapter fails; $SWAY_RESULT_PATH is the result file",
+        help="Command to run when an adapter fails; $SWAY_RESULT_PATH is set to the path of the result",
     )
     parser.add_argument(
         "--on-fail-timeout",
@@ -74,12 +71,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serve-url",
         metavar="URL",
-        help=f"URL of the sway serve daemon that runs the evaluations (default: ${_URL})",
+        help=f"URL of the server (sway serve) that runs the evaluations (default: ${_URL})",
     )
     parser.add_argument(
         "--api-key",
         metavar="KEY",
-        help=f"API key of the daemon; ${_KEY} is safer, because ps shows this option to all users",
+        help=f"API key of the server; it is safer in ${_KEY}, because ps shows options to all users",
     )
     parser.add_argument(
         "--format",
@@ -109,7 +106,7 @@ def _run(parsed: argparse.Namespace) -> int:
         while True:
             pause = watcher.step()
             if fault := events.observe(watcher.places):
-                message = f"file system events are not available, so folders are checked every 2 s: {fault}"
+                message = f"file system events are not available, so folders are checked every 2 s ({fault})"
                 say(Event(EventKind.WATCHING, message=message))
             events.wait(pause)
     except KeyboardInterrupt:
@@ -157,7 +154,8 @@ def _check_form(parsed: argparse.Namespace, *, is_folder: bool) -> None:
         )
     if not is_folder and (named := [name for name in _OF_FOLDER if getattr(parsed, name)]):
         raise CommandError(
-            f"--{named[0]} is only for folders; the base model and data of a spec are set in the spec"
+            f"--{named[0]} is only for folders; {parsed.watched} is a spec, which sets the base model and "
+            "the training data itself"
         )
 
 
@@ -167,8 +165,8 @@ def _key(given: str | None) -> str | None:
         return given or os.environ[_KEY]
     if other := os.environ.get(_OTHER_KEY):
         sys.stderr.write(
-            f"sway watch: ${_KEY} is not set, so the daemon gets the key in ${_OTHER_KEY}, which is meant "
-            f"for model servers; set ${_KEY} instead\n"
+            f"sway watch: ${_KEY} is not set, so sway serve gets the key in ${_OTHER_KEY}, which is meant "
+            f"for model servers; put the key of sway serve in ${_KEY}\n"
         )
         return other
     return None

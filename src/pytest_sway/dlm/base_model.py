@@ -79,10 +79,12 @@ def _named_base(key: str, adapter: Path | None) -> tuple[str, str | None]:
     if known is not None:
         return known
     if installed_version() is None:
-        why = f"base model {key!r} must be looked up in the dlm registry, but dlm is not installed"
+        why = f"base model {key!r} cannot be looked up in dlm's registry, because dlm is not installed"
     if (named := _base_of_adapter(adapter)) is not None:
         return named
-    remedy = "pip install document-language-model" if installed_version() is None else "install a newer dlm"
+    remedy = (
+        "run pip install document-language-model" if installed_version() is None else "install a newer dlm"
+    )
     raise DlmError(f"{why}; {remedy}, or {_WRITE}")
 
 

@@ -119,8 +119,8 @@ def _sources(file: DlmFile) -> tuple[list[DlmSection], list[str]]:
     notes = []
     if len(texts) > MOST_SOURCES:
         notes.append(
-            f"only {MOST_SOURCES} of {len(texts)} files of {named} become sections, because each section is "
-            "scored in full"
+            f"only {MOST_SOURCES} of {len(texts)} files of {named} are used, because the whole text of each "
+            "is scored, which takes time"
         )
         kept = set(sorted(one.id for one in texts)[:MOST_SOURCES])  # ids are hashes: a sample
         texts = [one for one in texts if one.id in kept]

@@ -45,7 +45,7 @@ def _read_groups(section: DlmSection, headers: Sequence[str]) -> list[list[str]]
     while body.skip_blank():
         groups.append([body.text_below(header) for header in headers])
     if not groups:
-        raise DlmError(f"the {section.type} section has no {headers[0]}", section.line)
+        raise DlmError(f"the {section.type} section has no header {headers[0]}", section.line)
     return groups
 
 
@@ -69,8 +69,8 @@ class _Body:
             rest = self._lines[self._at :]
             found = describe(rest[0]) if rest else "the end of the section"
             raise self._error(
-                f"found {found}, expected the header {header} on its own line; a text cannot contain blank "
-                "lines"
+                f"found {found}, expected the header {header} on its own line; the text below a header ends "
+                "at the first blank line"
             )
         self._at += 1
         begin = self._at

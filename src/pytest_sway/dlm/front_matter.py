@@ -115,7 +115,8 @@ def _named(value: Any) -> dict[str, Mapping[str, Any]]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not value:
-        raise DlmError(f"training.adapters: found {describe(value)}, expected adapter names as keys", 2)
+        found = f"training.adapters: found {describe(value)}"
+        raise DlmError(f"{found}, expected a mapping with the adapter names as keys", 2)
     for name, settings in value.items():
         if not isinstance(name, str) or not ADAPTER_NAME.fullmatch(name):
             raise DlmError(f"training.adapters: found {describe(name)}, expected a name such as tone_2", 2)

@@ -124,5 +124,7 @@ def _check_attributes(marker: _Marker, text: str, line: int) -> None:
     for name, is_valid in marker.attributes.items():
         if not is_valid(attributes[name]):
             raise DlmError(
-                f"{name} of a dlm-auto marker has an invalid value: {describe(attributes[name])}", line
+                f"the attribute {name} of a dlm-auto marker has an invalid value: "
+                f"{describe(attributes[name])}",
+                line,
             )

@@ -157,7 +157,7 @@ class Continuations:
             return self._write_apart(first, [row for row in rows if row.view != rows[0].view], count)
         except MemoryError as error:
             if len(rows) == 1:
-                needs = f"not enough memory to generate after a text of {len(rows[0].ids)} tokens ({error})"
+                needs = f"not enough memory to answer a prompt of {len(rows[0].ids)} tokens ({error})"
                 return dict.fromkeys(rows, RequestError(f"{needs}; {SMALLER}"))
             self._costs.halved_batches += 1
             self._limits.after_continuing_failed()

@@ -307,8 +307,8 @@ class Engine:
         if self._trace is not None and self._trace.trouble:
             notes = [*notes, self._trace.trouble]
         if self._portable is not None and self._portable.used:
-            made_by = f"answers were read from a pack, which was created with {self._portable.origin}"
-            notes.append(f"{made_by}; set SWAY_DISABLE_NULL_CACHE=1 to recompute them")
+            made_by = f"the pack contains answers of the models, computed with {self._portable.origin}"
+            notes.append(f"{made_by}; they were used here. Set SWAY_DISABLE_NULL_CACHE=1 to recompute them")
         return notes
 
     def _embed(self, requests: Sequence[Embed]) -> dict[Request[Any], Any]:
@@ -318,7 +318,9 @@ class Engine:
             mine = [request for request in requests if request.model == model]
             try:
                 if self._embedder is None:
-                    raise RequestError("no sentence embedder is installed: pip install 'pytest-sway[semsim]'")
+                    raise RequestError(
+                        "no sentence embedder is installed; run pip install 'pytest-sway[semsim]'"
+                    )
                 answers.update(zip(mine, self._embedder.embed([r.text for r in mine], model), strict=True))
             except RequestError as error:
                 answers.update(dict.fromkeys(mine, error))

@@ -99,7 +99,7 @@ def null_outcomes(nulls: Sequence[View], outcomes: Sequence[Measurement | Except
         if isinstance(outcome, Exception):
             failed[view] = f"{view.label()}: {outcome}"
         elif not outcome.is_finite:
-            failed[view] = f"{view.label()}: its values are not finite"
+            failed[view] = f"{view.label()}: its values are not finite (NaN or infinity)"
         else:
             measured[view] = outcome
     return NullOutcomes(measured, failed)

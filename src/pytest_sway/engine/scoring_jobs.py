@@ -98,7 +98,7 @@ def check_length(tokens: int, context: int | None) -> None:
     """Raise RequestError where a text is longer than the model can read."""
     if context is not None and tokens > context:
         raise RequestError(
-            f"{tokens} tokens exceed the model's context of {context}: "
+            f"{tokens} tokens exceed the model's context of {context} tokens; "
             "shorten the prompt, or ask for fewer new tokens or fewer turns"
         )
 

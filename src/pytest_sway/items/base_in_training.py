@@ -36,9 +36,9 @@ def compare_bases(backend: Backend, subject: Subject, probes: Sequence[Probe[Any
         try:
             apart = backend.compare_bases(subject, prompts)
             figure = (
-                f"on {len(prompts)} prompts of the probes, the two base models differ by "
-                f"{apart.bases:.3g} nats and the adapter differs from the spec's base model by "
-                f"{apart.adapter:.3g} nats"
+                f"on {len(prompts)} prompts of the probes, the next-token distributions of the two base "
+                f"models differ by {apart.bases:.3g} nats, and those of the adapter and the spec's base "
+                f"model differ by {apart.adapter:.3g} nats"
             )
         except (BackendError, RequestError) as error:
             figure = f"the difference between the two base models could not be measured: {error}"

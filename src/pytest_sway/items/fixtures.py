@@ -105,7 +105,7 @@ def sway_null(request: pytest.FixtureRequest, sway_backend: Backend, sway_adapte
     try:
         backend = backend_of(sway_backend)
         if "nulls" not in backend.capabilities:
-            return NullPopulation(plan=plan, reason="the backend cannot make null adapters")
+            return NullPopulation(plan=plan, reason="the backend does not support null adapters")
         sources = [backend.add_null(AdapterKey(path)) for path in plan.adapters]
     except BackendError as error:
         return NullPopulation(plan=plan, reason=str(error))

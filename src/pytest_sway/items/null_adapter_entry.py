@@ -64,7 +64,12 @@ def read_null_entry(
         return NullAdapterEntry()
     entry, *others = nulls
     problems = [
-        Problem(f"a suite can have only one null_adapter, but {e.probe.name!r} is another one", e.line, 1)
+        Problem(
+            f"a suite can have only one probe of kind null_adapter, but {e.probe.name!r} is a second one; "
+            "remove one of them",
+            e.line,
+            1,
+        )
         for e in others
     ]
     options: NullAdapterOptions = entry.probe.options
@@ -88,7 +93,7 @@ def _own_adapters(
     if check_files and not wrong:
         wrong = [fault for folder in found if (fault := why_not_served(folder)) is not None]
     if options.family == OWN and not wrong and len(found) < 2:
-        wrong = ["one adapter is not enough; list at least two (8 or more for a 3σ threshold)"]
+        wrong = ["one adapter is not enough; list at least two (8 or more for a reliable 3σ threshold)"]
     left_out = [
         f"{one.name} is not used as a null adapter: {one.reason}"
         for one in named.left_out
@@ -106,13 +111,14 @@ def _runs_notes(source: Source, entry: SuiteEntry, options: NullAdapterOptions, 
     """How many null adapters there are, where the spec may expect another number."""
     name = entry.probe.name
     if options.family == OWN:
-        few = f"{name} has {own} null adapters of your own, but a true 3σ needs at least {FEWEST_RUNS}"
+        few = f"{name} lists {own} null adapters, but a reliable 3σ threshold needs at least {FEWEST_RUNS}"
         return [Problem(few, *source.locate(("suite", entry.index, "adapters")))] if own < FEWEST_RUNS else []
     if options.effective_runs == options.runs:
         return []
     message = (
-        f"{name}: runs is raised from {options.runs} to {DEFAULT_RUNS}, because a true 3σ needs at least "
-        f"{FEWEST_RUNS} null adapters; to keep runs: {options.runs}, set exact_runs: true"
+        f"{name}: runs is raised from {options.runs} to {DEFAULT_RUNS}, because a reliable 3σ threshold "
+        f"needs at least {FEWEST_RUNS} random (null) adapters; to keep runs: {options.runs}, set "
+        "exact_runs: true"
     )
     return [Problem(message, *source.locate(("suite", entry.index, "runs")))]
 
@@ -122,8 +128,8 @@ def _order_notes(entries: Sequence[SuiteEntry], entry: SuiteEntry) -> list[Probl
     if not before:
         return []
     message = (
-        f"{entry.probe.name} comes after {', '.join(before)} in the suite. pytest-sway calibrates all "
-        f"probes anyway, but dlm-sway calibrates only the probes after {entry.probe.name}; move this entry "
-        "to the top"
+        f"{entry.probe.name} comes after {', '.join(before)} in the suite. The order does not matter here, "
+        f"but dlm-sway compares only the probes after {entry.probe.name} with random adapters; if you also "
+        "use dlm-sway, move this entry to the top"
     )
     return [Problem(message, entry.line, 1)]

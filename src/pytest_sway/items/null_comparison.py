@@ -24,11 +24,11 @@ from pytest_sway.result import (
 from pytest_sway.statistics.prediction import Prediction, display_z
 
 _NO_NULL_OF = {
-    Claim.NO_HARM: "no-harm probes have a limit instead; to compare them, list the kinds in calibrate_kinds",
+    Claim.NO_HARM: "no-harm probes have a limit instead; to compare them, add their kinds to calibrate_kinds",
     Claim.PRE_RUN: "pre-run probes read only training files and do not use the model",
     Claim.DESCRIPTION: "probes of this kind show answers and do not judge them",
 }
-_PLAIN = "not the default for this kind; to compare it, list the kind in calibrate_kinds"
+_PLAIN = "this kind is not compared by default; to compare it, add it to calibrate_kinds"
 SIGNAL_DRAWS = 8
 """How many draws tell whether a shape has a signal (z ≥ 2): more changed no verdict and cost most."""
 SIGNAL_LOOKS = 4, 5
@@ -144,7 +144,10 @@ def null_measurements(
     main = null_sample(chosen.views)
     if len(main.samples) < chosen.fewest:
         tried = len(main.samples) + len(main.failed)
-        raise ProbeError(f"{len(main.failed)} of {tried} null adapters failed: {main.failed[0]}")
+        raise ProbeError(
+            f"cannot compare with null adapters, because {len(main.failed)} of {tried} failed: "
+            f"{main.failed[0]}"
+        )
     return NullMeasurements(
         main,
         {factor: null_sample(views) for factor, views in chosen.by_rank.items()},

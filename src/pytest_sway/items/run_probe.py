@@ -125,7 +125,7 @@ def why_skipped(probe: Probe[Any], measured_with: MeasurementContext | None) -> 
     if (missing := _why_extra_missing(probe)) or measured_with is None:
         return missing
     if absent := sorted(probe.requires - measured_with.capabilities):
-        return f"not supported by the backend: {', '.join(absent)}"
+        return f"the backend does not support features that this probe needs: {', '.join(absent)}"
     planned = measured_with.population.plan is not None  # then it is reported as an error
     return measured_with.population.reason if probe.claim is Claim.BASELINE and not planned else ""
 
@@ -200,7 +200,8 @@ def _result(
     if mined := probe.options.mined_items:
         evidence["mined_items"] = mined
         chosen = f"sway mine selected {mined} of the probe's items"
-        chosen += ", so the interval is valid only for selected items" if interval is not None else ""
+        limit = ", so the interval describes only items selected in this way"
+        chosen += limit if interval is not None else ""
         judgement = replace(judgement, message=f"{judgement.message}; {chosen}")
     null = None
     if found is not None and probe.claim is not Claim.BASELINE:

@@ -54,7 +54,9 @@ class ServedRun:
             except (ServeClientError, TypeError, ValueError) as error:  # the last two: a value JSON lacks
                 self._is_broken, self._fault = True, str(error)
         if name not in self._found:
-            raise ServeClientError(self._fault or "the daemon ended the run before this probe")
+            raise ServeClientError(
+                self._fault or "the server (sway serve) ended the run before it measured this probe"
+            )
         return self._found[name]
 
     def close(self) -> None:

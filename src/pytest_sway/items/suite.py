@@ -104,7 +104,7 @@ class Suite:
             if str(note.folder) == adapter.path:
                 yield note.text
         if left_out := [one.name for one in self.candidates]:
-            yield f"not evaluated, but reported separately: {shorten_list(left_out)}"
+            yield f"adapters not evaluated (reported separately): {shorten_list(left_out)}"
         if others := [one.name for one in self.left_out if not one.is_candidate]:
             yield f"not evaluated, because they are not adapter folders: {shorten_list(others)}"
 

@@ -94,13 +94,14 @@ def _probe(
     path = ("suite", index)
     place = source.locate(path)
     if not isinstance(value, dict):
-        found = f"suite[{index}]: found {describe(value)}, expected a mapping with name: and kind:"
+        found = f"suite[{index}]: found {describe(value)}, expected a mapping with the keys name and kind"
         problems.append(Problem(found, *place))
         return None
     missing = [key for key in ("name", "kind") if value.get(key) in (None, "")]
     if missing:
         is_null = missing[0] in value and value[missing[0]] is None
-        hint = "; YAML reads an unquoted null as an empty value, so write it in quotes" if is_null else ""
+        hint = "; YAML reads null without quotes as no value: to use this word, write it in quotes"
+        hint = hint if is_null else ""
         text = f"suite[{index}]: missing {' and '.join(missing)}{hint}"
         problems.append(Problem(text, *place))
         return None

@@ -24,19 +24,19 @@ def cases_text(cases: Sequence[MinedCase], source: str, rejected: Counter[str], 
     tried = sum(case.candidates for case in cases)
     counts = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common()) or "none"
     meaning = (
-        f"each wording has a cosine of at least {LEAST_SIMILARITY:g} with its question and is closer to it "
-        "than to all other questions"
+        f"each wording has a cosine similarity of at least {LEAST_SIMILARITY:g} with its question and is "
+        "closer to it than to all other questions"
         if has_embedder
-        else "not checked, because the extra semsim is not installed; review the wordings before use"
+        else "none, because the extra semsim is not installed; review the wordings before use"
     )
     what = (
         f"Made by sway mine --mode paraphrase (pytest-sway {__version__}) from {source}. The adapter "
-        "loses more of its lift with these wordings than with the others. Paste the list as cases: of a "
-        "paraphrase_invariance probe."
+        "loses more of its gain on the original question (its lift) with these wordings than with the other "
+        "tested wordings. Paste the list under the key cases of a paraphrase_invariance probe."
     )
     head = [
         what,
-        f"{tried} wordings were measured. Rejected before that: {counts}. Same meaning: {meaning}.",
+        f"{tried} wordings were measured. Rejected wordings: {counts}. Check of the meaning: {meaning}.",
         _CHOSEN,
     ]
     rows = [
@@ -57,11 +57,16 @@ def cases_text(cases: Sequence[MinedCase], source: str, rejected: Counter[str], 
 def outliers_text(found: Sequence[Outlier], top: int, source: str, kind: str) -> str:
     """``mined_outliers:``; either list may be pasted as ``prompts:``."""
     has_nulls = all(one.null_mean is not None for one in found)
-    by = "minus the null adapters' mean on the same prompt" if has_nulls else "no null adapters were measured"
+    by = (
+        "minus the mean of the random (null) adapters on the same prompt"
+        if has_nulls
+        else "not compared with random (null) adapters"
+    )
     what = (
         f"Made by sway mine --mode outliers (pytest-sway {__version__}) from {source}. Of {len(found)} "
         f"prompts, these are the {top} with the largest and the {top} with the smallest divergence between "
-        f"adapter and base ({by}). Paste one of the lists as prompts: of a {kind} probe."
+        f"the adapter and the base model ({by}). Paste one of the lists under the key prompts of a {kind} "
+        "probe."
     )
     head = [what, _CHOSEN]
     lists = {"top": found[:top], "bottom": found[-top:][::-1]}

@@ -77,7 +77,7 @@ def with_pool(suite: Suite, pool: Sequence[str], top: int) -> Suite:
     pool = list(dict.fromkeys(pool))
     if len(pool) < 2 * top:
         raise MiningError(
-            f"the pool has {len(pool)} distinct prompts, but --top-k {top} needs {2 * top} ({top} for "
+            f"there are only {len(pool)} distinct prompts, but --top-k {top} needs {2 * top} ({top} for "
             f"each list); use --top-k {max(1, len(pool) // 2)}, or pass more prompts with --from FILE"
         )
     entries = [e for e in suite.entries if isinstance(e.probe, DeltaKL) and e.enabled]

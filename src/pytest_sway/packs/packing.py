@@ -92,7 +92,7 @@ def begin_pack(spec: Path, suite: Suite, *, include_adapter: bool) -> Pack:
     check_packable(source.value)
     if len(suite.adapters) != 1 or suite.spec.model is not None:
         raise PackError(
-            f"{spec.name}: a pack contains exactly one adapter; set models.ft.adapter to its folder"
+            f"{spec.name}: a pack contains exactly one adapter; set models.ft.adapter to one folder"
         )
     key, model = suite.adapters[0], suite.model
     base = Path(model.base) if Path(model.base).is_dir() else None
@@ -169,7 +169,8 @@ def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> _Taken:
         return _Taken(f"./{path.role}" if found.is_dir() else written)
     if path.role == "other":
         raise PackError(
-            f"{field_name(path.field)} refers to {path.written!r}, which a pack cannot contain; remove it"
+            f"{field_name(path.field)} refers to {path.written!r}, which a pack cannot contain; "
+            "remove this field"
         )
     if not found.is_file():
         raise PackError(f"{field_name(path.field)}: file {found} does not exist")
@@ -197,7 +198,7 @@ def _member_name(path: Path, taken: Mapping[str, bytes]) -> str:
 
 def _pack_adapter(pack: Pack) -> list[Path]:
     if pack.adapter is None:
-        raise PackError("--include-adapter: the adapter is not in a local folder")
+        raise PackError("--include-adapter cannot be used, because the adapter is not in a local folder")
     found = sorted(pack.adapter.iterdir())
     files = [path for path in found if path.is_file() and largest_size(f"{ADAPTER}/{path.name}")]
     for path in files:

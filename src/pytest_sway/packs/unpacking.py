@@ -176,7 +176,8 @@ def _needed_model(path: SpecPath, manifest: Manifest, members: Mapping[str, byte
     if is_on_hub and (not manifest.is_own or path.written == manifest.base.name):
         if is_folder(Path(path.written)):
             raise PackError(
-                f"the pack's base is {path.written} on the Hub, but a local folder has the same name"
+                f"the pack's base model is {path.written} on the Hugging Face Hub, but there is a local "
+                "folder with the same name; run the command in another folder"
             )
         return []
     check_inside(path)

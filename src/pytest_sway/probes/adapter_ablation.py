@@ -175,16 +175,14 @@ def _shape_verdict(
     early = half >= _SATURATED * mean[grid.index(1.0)]
     missed = [name for name, passed in bands.items() if not passed]
     if falls:
-        return (
-            Verdict.FAIL,
-            f"unsound: the effect decreases from adapter strength {falls[0]:g} to {falls[1]:g}",
-        )
+        rise = f"from {falls[0]:g} to {falls[1]:g}"
+        return Verdict.FAIL, f"unsound: the effect decreases when the adapter strength rises {rise}"
     if interval is None:
         return Verdict.WARN, "undecided: at least three prompts are needed"
     if interval.high < SOUND_EXPONENT and early:
         return Verdict.FAIL, "saturated: the adapter reaches 90 % of its effect at half strength or less"
     if missed:
-        return Verdict.FAIL, f"outside the limits that the spec sets: {', '.join(missed)}"
+        return Verdict.FAIL, f"values outside the limits that the spec sets: {', '.join(missed)}"
     up_to_one = [m for v, m in zip(grid, mean, strict=True) if v <= 1]
     rises = all(a <= b for a, b in pairwise(up_to_one))
     if interval.low > SOUND_EXPONENT and rises:

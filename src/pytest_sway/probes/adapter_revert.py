@@ -226,11 +226,11 @@ def _apply_rate_limit(judged: Judgement, measured: Measurement, options: Adapter
     if within or interval is None or len(measured.samples) < _LEAST_CASES:
         return judged
     reverts, total = measured.evidence["reverts"], measured.evidence["total"]
-    message = f"{reverts} of {total} answers are no closer to the right answer than the base model's"
+    message = f"{reverts} of {total} answers are no closer to the right answer than the base model's answers"
     if interval.low >= limit:
-        bounds = f"at least {interval.low:.0%} with 95 % confidence, must be below {limit:.0%}"
+        bounds = f"with 95 % confidence at least {interval.low:.0%}; the limit is {limit:.0%}"
         return lower_verdict(judged, Verdict.FAIL, f"{message} ({bounds})")
-    return lower_verdict(judged, Verdict.WARN, f"{message} (must be below {limit:.0%}; add cases to decide)")
+    return lower_verdict(judged, Verdict.WARN, f"{message} (the limit is {limit:.0%}; add cases to decide)")
 
 
 def _bad_cases(measured: Measurement) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class CalibrationDrift(Probe[CalibrationDriftOptions]):
         (kinds,) = measured.series["kinds"]
         harms = [
             mean_harm(
-                "loss on facts in nats per token",
+                "increase of the loss on facts in nats per token",
                 [-value for value in kinds],
                 largest_loss(self.options, "assert_mean_delta_gte"),
                 self._set_of("items of your own" if self.options.items else "kinds of facts"),
@@ -179,9 +179,9 @@ def _completion(item: _Item, view: View, context: ProbeContext) -> Completion:
 
 
 def _rate_harm(hits: int, count: int, options: CalibrationDriftOptions, items: ItemSet) -> Harm:
-    rate = hits / count
+    rate, name = hits / count, "items" if options.items else "facts"
     return Harm(
-        f"share of facts that lost more than {options.regression_nats:g} nats per token",
+        f"share of {name} whose loss rose by more than {options.regression_nats:g} nats per token",
         rate,
         rate_interval(hits, count, LEVEL),
         options.assert_fraction_regressed_lt,

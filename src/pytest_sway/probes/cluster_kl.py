@@ -120,7 +120,7 @@ class ClusterKL(Probe[ClusterKLOptions]):
         if specificity is None:
             return Judgement(
                 Verdict.WARN,
-                "no topic stands out: all prompts change equally",
+                "no topic stands out: the model changes equally on all prompts",
                 SHAPE_SCORE[Verdict.WARN],
                 prediction=found.prediction,
                 evidence={**evidence, "degenerate_zero_variance": True},
@@ -220,9 +220,9 @@ def _verdict(
     enough = specificity >= options.assert_specificity_gte
     z = prediction.z if prediction is not None else None
     if options.assert_z_gte <= 0:
-        beyond, words = True, "z is not checked, so only the floor decides"
+        beyond, words = True, "z is not checked, so only this floor decides"
     elif prediction is None:
-        beyond, words = True, "not compared with random adapters, so only the floor decides"
+        beyond, words = True, "not compared with random adapters, so only this floor decides"
     elif z is None:
         beyond = prediction.rank == 0
         words = f"{prediction.rank} of {prediction.n} random adapters are at least as specific"
@@ -230,9 +230,9 @@ def _verdict(
         beyond = z >= options.assert_z_gte
         words = f"z {display_z(z):+.2f}σ, needs {options.assert_z_gte:g}"
     if enough and beyond:
-        return Verdict.PASS, ("some topics change more than others", words)
-    little = "all topics change about equally"
-    reason = "random adapters may be as specific" if enough else little
+        return Verdict.PASS, ("the model changes more on some topics than on others", words)
+    little = "the model changes about equally on all topics"
+    reason = "random adapters may be just as specific" if enough else little
     return Verdict.WARN, (reason, words)
 
 
@@ -255,10 +255,10 @@ def _extreme_clusters(
     means = [float(y[labels == cluster].mean()) for cluster in range(len(exemplar_texts))]
     most, least = (exemplar_texts[at][0][:_SHOWN] for at in (int(np.argmax(means)), int(np.argmin(means))))
     if not known:
-        return f"prompts like {most!r} change most, prompts like {least!r} change least"
+        return f"the model changes most on prompts like {most!r}, least on prompts like {least!r}"
     return (
-        f"compared with random adapters, prompts like {most!r} change {math.exp(max(means)):.3g} times "
-        f"as much, prompts like {least!r} {math.exp(min(means)):.3g} times as much"
+        f"the adapter changes the model {math.exp(max(means)):.3g} times as much as random adapters do on "
+        f"prompts like {most!r}, and {math.exp(min(means)):.3g} times as much on prompts like {least!r}"
     )
 
 

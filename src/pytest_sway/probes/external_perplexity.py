@@ -87,7 +87,14 @@ class ExternalPerplexity(Probe[ExternalPerplexityOptions]):
         (works,) = measured.series["works"]
         margin = largest_loss(self.options, "assert_mean_delta_gte")
         judged = judge_no_harm(
-            [mean_harm("loss on other prose in nats per token", [-v for v in works], margin, self._works())],
+            [
+                mean_harm(
+                    "increase of the loss on general prose in nats per token",
+                    [-v for v in works],
+                    margin,
+                    self._works(),
+                )
+            ],
             untouched=all(abs(delta) <= measured.resolution for delta in measured.samples),
             interval=t_interval(works),
         )

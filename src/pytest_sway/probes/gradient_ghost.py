@@ -116,14 +116,16 @@ def _judgement(found: Mapping[str, Any], options: GradientGhostOptions) -> Judge
     judgement = judge_pre_run([], secondary, "; ".join(sound if found["no_layer_map"] else [*sound, layers]))
     if not found["no_layer_map"]:
         return judgement
-    return replace(judgement, message=f"{judgement.message}; no layer map: {found['no_layer_map']}")
+    return replace(judgement, message=f"{judgement.message}; layers not judged: {found['no_layer_map']}")
 
 
 _STEPS = "{steps} steps ({step_source})"
 _SIGNALS = {
     "global_step_below_threshold": f"too few steps: {_STEPS}, fewer than the required {{required_steps}}",
-    "all_optimizer_state_nan": "every {kept} is NaN or infinite: the gradients became NaN or infinite",
-    "no_gradient_ever": "every {kept} is zero: no gradient ever reached the adapter",
+    "all_optimizer_state_nan": (
+        "every {kept} in the optimizer state is NaN or infinite, because the gradients became NaN or infinite"
+    ),
+    "no_gradient_ever": "every {kept} in the optimizer state is zero: no gradient ever reached the adapter",
     "learning_rate_zero": "the learning rate was 0, so nothing was learned",
 }
 
@@ -183,9 +185,10 @@ def _few_steps(found: Mapping[str, Any], least: int) -> list[str]:
         return [f"{few}; if fewer steps are enough for your training, set a lower min_steps_threshold"]
     if found["steps_doubt"]:
         return [found["steps_doubt"]]
-    certain = f"undecided: only {found['steps_certain']} steps are certain"
+    certain = f"undecided: only {found['steps_certain']} steps surely trained this adapter"
     possible = f"all {found['runs']} runs together have {found['steps']} steps"
-    return [f"{certain}; {possible}, but no log says whether the last run continued the previous version"]
+    unknown = "but no log says whether the last run continued from the previous version of the adapter"
+    return [f"{certain}; {possible}, {unknown}"]
 
 
 def _broken_modules(found: Mapping[str, Any]) -> list[str]:

@@ -158,7 +158,7 @@ class Leakage(Probe[LeakageOptions]):
         interval = t_interval(values)
         if not any(measured.samples):
             given = f"given {len(measured.samples)} prefixes"
-            message = f"no recital: {given}, the adapter recites no more than the base model"
+            message = f"{given}, the adapter recites no more than the base model"
             return Judgement(Verdict.PASS, message, 1.0, interval)
         what = f"share of recited {NGRAM}-token sequences above the base model's share"
         margin = math.inf if is_off(self.options, "assert_recall_lt") else self.options.assert_recall_lt
@@ -190,7 +190,10 @@ def _prose(document: Document) -> list[Section]:
     """
     prose = {s.content.strip(): s for s in document.sections if s.kind == "prose" and s.content.strip()}
     if not prose:
-        raise ProbeSkip("there is no prose to recite; give sections: of kind prose with their content")
+        raise ProbeSkip(
+            "there is no prose to recite; add sections of kind prose, with their content, under sections in "
+            "the spec"
+        )
     return list(prose.values())
 
 

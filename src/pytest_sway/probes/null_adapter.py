@@ -55,8 +55,8 @@ class NullAdapterOptions(ProbeOptions):
     def _check_adapters(self) -> Self:
         if (self.family == "yours") != bool(self.adapters):
             raise ValueError(
-                "family: yours and adapters: must be used together; "
-                "adapters: lists the folders of your own null adapters"
+                "family: yours and the option adapters can only be used together; "
+                "list the folders of your own null adapters under adapters"
             )
         return self
 
@@ -108,7 +108,7 @@ class NullAdapter(Probe[NullAdapterOptions]):
         }
         text = f"{len(nulls.samples)} {null_adapters(nulls.family)}"
         if not self.options.exact_runs and self.options.effective_runs > FEWEST_RUNS:
-            text += f", up to {self.options.effective_runs} for probes near their limit"
+            text += f", up to {self.options.effective_runs} for results near a limit"
         if nulls.failed:
             message = f"{text}; {len(nulls.failed)} could not be created: {nulls.failed[0]}"
             return Judgement(Verdict.WARN, message, 0.5, evidence=evidence)

@@ -244,7 +244,8 @@ def _generalization_verdict(
     if kept.low <= 0:
         return Verdict.WARN, f"{words}; this is undecided, add cases"
     if found.low <= 0:
-        return Verdict.WARN, f"{words}, but other questions may raise the answer as much; add cases"
+        doubt = "but other questions may raise the probability of the answer just as much"
+        return Verdict.WARN, f"{words}, {doubt}; add cases"
     return _enough_cases(measured, words)
 
 

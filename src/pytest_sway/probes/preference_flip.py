@@ -148,7 +148,9 @@ def _triples(options: PreferenceFlipOptions, context: ProbeContext) -> list[Trip
     given = [Triple(one.prompt, one.chosen, one.rejected) for one in options.triples]
     triples = list(dict.fromkeys(given or context.document.preferences))
     if not triples:
-        raise ProbeSkip("there are no triples; give triples:, or sections: with preferences:")
+        raise ProbeSkip(
+            "there are no triples; list them under triples, or add sections with preferences to the spec"
+        )
     return triples
 
 
@@ -178,8 +180,8 @@ def _flips(measured: Measurement) -> dict[str, Any]:
 def _rate_verdict(flips: dict[str, Any], wanted: float) -> tuple[Verdict, str]:
     """What the net flip rate allows at best, and its counts in words."""
     wrong, net = flips["base_wrong"], flips["flipped"] - flips["flipped_back"]
-    corrected = f"{flips['flipped']} of {wrong} wrong preferences were corrected"
-    words = f"{corrected}, {flips['flipped_back']} right ones became wrong"
+    corrected = f"the adapter corrected {flips['flipped']} of the base model's {wrong} wrong preferences"
+    words = f"{corrected}; right preferences that became wrong: {flips['flipped_back']}"
     interval = rate_interval(max(0, net), wrong)
     if net / wrong >= wanted:
         return Verdict.PASS, words

@@ -138,7 +138,8 @@ class PromptCollapse(Probe[PromptCollapseOptions]):
         longest, left_out = evidence["context_lengths"][-1], evidence["lengths_left_out"]
         detail = f"{first:.3g} nats for the prompt alone, {last:.3g} after {longest} tokens of other text"
         if left_out:
-            detail += f"; left out, because longer than the model's context: {', '.join(map(str, left_out))}"
+            lengths = ", ".join(map(str, left_out))
+            detail += f"; lengths left out, because they exceed the model's context: {lengths}"
         return judge_decay(
             measured,
             nulls,

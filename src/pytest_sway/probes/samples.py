@@ -111,7 +111,9 @@ def _cases(options: SamplesOptions, context: ProbeContext) -> list[SampleCase]:
         for triple in context.document.preferences
     ]
     if not found:
-        raise ProbeSkip("there is nothing to ask; give cases:, or sections: with questions")
+        raise ProbeSkip(
+            "there is nothing to ask; list questions under cases, or add sections with questions to the spec"
+        )
     return list(dict.fromkeys(found))
 
 

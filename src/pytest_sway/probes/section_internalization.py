@@ -225,12 +225,15 @@ def _chosen_sections(context: ProbeContext, options: SectionInternalizationOptio
     sections = context.document.sections
     if not sections:
         raise ProbeSkip(
-            "there are no sections; add sections: with the training document of the adapter to the spec"
+            "there are no sections; add the training document of the adapter under sections in the spec"
         )
     chosen = [section for section in sections if section.kind in options.include_kinds]
     if not chosen:
         there = ", ".join(sorted({section.kind for section in sections}))
-        raise ProbeSkip(f"the document has no section of a kind in include_kinds; its kinds are: {there}")
+        raise ProbeSkip(
+            "no section of the document is of a kind that include_kinds lists; the document's sections are "
+            f"of kind: {there}"
+        )
     return chosen
 
 

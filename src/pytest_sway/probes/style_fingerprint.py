@@ -146,8 +146,9 @@ class StyleFingerprint(Probe[StyleFingerprintOptions]):
             return Judgement(Verdict.FAIL, message, 0.0, distinguishable=False)
         if evidence["distance"] < _LEAST_DISTANCE:
             message = (
-                f"the document's style is too close to the base model's: {evidence['distance']:.2f} standard "
-                f"deviations apart per dimension (at least {_LEAST_DISTANCE:g} needed)"
+                "no shift can be measured, because the document's style is too close to the base model's: "
+                f"{evidence['distance']:.2f} standard deviations apart per dimension "
+                f"(at least {_LEAST_DISTANCE:g} needed)"
             )
             return Judgement(Verdict.SKIP, message)
         base, tuned = (np.array(measured.series[side]) for side in ("base", "tuned"))
@@ -181,7 +182,8 @@ def _document(options: StyleFingerprintOptions, context: ProbeContext) -> list[s
     texts = [reference] if reference else [s.content for s in context.document.sections if s.content.strip()]
     if not texts:
         raise ProbeSkip(
-            "there is no document to compare the style with; add sections: to the spec, or set doc_reference:"
+            "there is no document to compare the style with; add your document under sections in the spec, "
+            "or set doc_reference to its text"
         )
     if (found := _count_words(texts)) < _WINDOW:
         raise ProbeError(

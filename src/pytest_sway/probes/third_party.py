@@ -30,17 +30,20 @@ def _faults(probe: type[Probe[Any]]) -> Iterator[str]:
     """What is wrong with a probe class, first things first."""
     kind, claim = getattr(probe, "kind", None), getattr(probe, "claim", None)
     if not (isinstance(kind, str) and kind):
-        yield f"kind is {_value_text(kind)}; set it to the name that specs use for this probe"
+        yield f"the attribute `kind` is {_value_text(kind)}; set it to the name that specs use for this probe"
     yield from _not_among(probe, "category", CATEGORY_WEIGHTS)
     if not (isinstance(claim, Claim) and claim in _CLAIMS.values()):
-        yield f"claim is {_value_text(claim)}, allowed: {', '.join(_CLAIMS)}"
+        yield f"the attribute `claim` is {_value_text(claim)}, but must be one of {', '.join(_CLAIMS)}"
     yield from _not_among(probe, "scale", (None, *get_args(Scale)))
     yield from _not_among(probe, "better", get_args(Better))
     yield from _not_among(probe, "extra", ("", *optional_packages.extras()))
     if not isinstance(probe.requires, (set, frozenset)):
-        yield f"requires is {describe(probe.requires)}; write a set, e.g. frozenset({{'generate'}})"
+        yield (
+            f"the attribute `requires` is {describe(probe.requires)}, but must be a set, e.g. "
+            "frozenset({'generate'})"
+        )
     if inspect.isabstract(probe):
-        yield f"it does not implement {' and '.join(sorted(probe.__abstractmethods__))}"
+        yield f"the class does not implement {' and '.join(sorted(probe.__abstractmethods__))}"
     try:
         probe.options_type()
     except TypeError as error:
@@ -50,7 +53,8 @@ def _faults(probe: type[Probe[Any]]) -> Iterator[str]:
 def _not_among(probe: type[Probe[Any]], name: str, allowed: Collection[str | None]) -> Iterator[str]:
     value = getattr(probe, name, None)
     if not (isinstance(value, str) or value is None) or value not in allowed:
-        yield f"{name} is {_value_text(value)}, allowed: {', '.join(map(repr, allowed))}"
+        options = ", ".join(map(repr, allowed))
+        yield f"the attribute `{name}` is {_value_text(value)}, but must be one of {options}"
 
 
 def _value_text(value: object) -> str:

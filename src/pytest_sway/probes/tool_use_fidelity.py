@@ -57,7 +57,8 @@ class ToolUseOptions(CaseOptions[ToolUseCase]):
         for case in self.cases:
             if self.allowed_tools is not None and case.gold_tool_name not in self.allowed_tools:
                 raise ValueError(
-                    f"allowed_tools does not contain {case.gold_tool_name!r}, the right tool of a case"
+                    f"allowed_tools does not contain {case.gold_tool_name!r}, which is the gold_tool_name "
+                    "of a case"
                 )
         return self
 
@@ -91,7 +92,7 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         """One call per case and side."""
         cases = self.options.distinct
         if not cases:
-            raise ProbeSkip("there are no cases; give cases, or write cases: builtin")
+            raise ProbeSkip("there are no cases; list your own under cases, or write cases: builtin")
         prompts = [_tool_prompt(case, self.context) for case in cases]
         budgets = [case.max_new_tokens for case in cases]
         wanted = [Generate(prompt, views.base, most) for prompt, most in zip(prompts, budgets, strict=True)]
@@ -125,8 +126,9 @@ class ToolUseFidelity(Probe[ToolUseOptions]):
         if not any(one.score for one in base):
             what = "calls a tool" if not any(one.called for one in base) else "gets a call right"
             if not valid:
-                return Judgement(Verdict.SKIP, f"the base model never {what}, so there is nothing to lose")
-            gained = f"the adapter makes {valid} valid calls in {len(ft)} cases"
+                words = f"the base model never {what}, so the adapter cannot lose this ability"
+                return Judgement(Verdict.SKIP, words)
+            gained = f"the adapter makes a valid call in {valid} of {len(ft)} cases"
             message = f"the base model never {what}, but {gained}"
             judged = Judgement(Verdict.PASS, message, 1.0, interval)
         else:
@@ -206,7 +208,8 @@ def _no_hallucination(options: ToolUseOptions, ft: Sequence[Grade], judged: Judg
         return judged
     bounds = rate_interval(outside, valid_calls, LEVEL)
     sure = valid_calls >= LEAST_FOR_A_RATE and bounds is not None and bounds.low > limit
-    few = "" if valid_calls >= LEAST_FOR_A_RATE else f"; fewer than {LEAST_FOR_A_RATE} calls do not decide"
+    too_few = f"; fewer than {LEAST_FOR_A_RATE} valid calls are too few to decide"
+    few = "" if valid_calls >= LEAST_FOR_A_RATE else too_few
     count = f"{outside} of {valid_calls} valid calls (at most {limit:.0%} allowed{few})"
     words = f"the adapter calls tools that do not exist or are not allowed: {count}"
     return lower_verdict(judged, Verdict.FAIL if sure else Verdict.WARN, words)

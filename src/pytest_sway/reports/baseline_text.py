@@ -83,8 +83,9 @@ def baseline_lines(baseline: BaselineComparison, verbosity: int = 0) -> Iterator
 def items_sentence(items: PairedItems) -> str:
     """The mean change of the items that both results have, its interval, and what it is a change of."""
     interval = "" if items.ci_95 is None else f", 95 % {formatting.interval(items.ci_95)}"
-    which = f"mean change of {items.n} item{'s' * (items.n > 1)}{'' if items.of_raw else ' (not of raw)'}"
-    which += f" in both results ({items.unpaired} in only one)" if items.unpaired else ""
+    other = "" if items.of_raw else " (raw is not their mean)"
+    which = f"mean change of {items.n} item{'s' * (items.n > 1)}{other}"
+    which += f" in both results (items in only one result: {items.unpaired})" if items.unpaired else ""
     return f"{which} {formatting.change(items.mean_delta, formatting.raw)}{interval}"
 
 

@@ -15,13 +15,13 @@ _SERVER_HEADINGS = ("probe", "requests", "tokens", "requests at most", "tokens a
 _NOTE = (
     "The numbers are estimated from the prompts and from a short measurement of this model on this machine. "
     "They do not include loading the model, sentence embeddings or statistics. "
-    "The 'at most' column applies if every null adapter is needed."
+    "The 'at most' column applies if every random (null) adapter is needed."
 )
 
 _SERVER_NOTE = (
     "The numbers are estimated from the prompts. The time that the server needs is not known. The numbers do "
     "not include the requests that load adapters on the server and check its answers. "
-    "The 'at most' columns apply if every null adapter is needed."
+    "The 'at most' columns apply if every random (null) adapter is needed."
 )
 
 

@@ -20,7 +20,7 @@ _NAMES = 3
 _CASE = 60
 _UNTRAINED = (
     "check that the prompts are about the adapter's training data, "
-    "and that the adapter and the base model are the right ones"
+    "and that you gave the right adapter and base model"
 )
 _WRONG_DIRECTION = "wrong direction"
 _SMALL = re.compile(r"real \(z [^)]*\) but small: [^;]+")
@@ -242,7 +242,7 @@ def _sure_by_statistics(suite: SuiteResult) -> str:
     if not counts:
         return "the result has no data on random adapters"
     number = " or ".join(sorted(counts))
-    return f"compared with {number} null adapters; it is not known how many of them would pass"
+    return f"compared with {number} random adapters; how many of them would pass is not known"
 
 
 def _reasons(suite: SuiteResult) -> list[str]:

@@ -32,8 +32,8 @@ def probe_sentence(probe: ProbeResult) -> str:
         parts.append(f"{formatting.ratio(null.ratio)} their mean")
     if null.alignment_ratio is not None and null.alignment_ratio.ratio is not None:
         parts.append(
-            f"about {formatting.rough_ratio(null.alignment_ratio.ratio)} the effect of its own update with "
-            "random signs"
+            f"about {formatting.rough_ratio(null.alignment_ratio.ratio)} the effect of this adapter's update "
+            "with random signs"
         )
     return ", ".join(parts)
 
@@ -127,7 +127,7 @@ def not_calibrated_sentence(summary: NullSummary | None) -> str:
     """Those probes in one sentence; empty without any."""
     reasons = not_calibrated_reasons(summary)
     text = "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
-    return f"not compared with null adapters: {text}" if text else ""
+    return f"not compared with random (null) adapters: {text}" if text else ""
 
 
 def suite_sentences(summary: NullSummary | None) -> Iterator[str]:

@@ -130,7 +130,7 @@ def _tied(ranking: Ranking) -> Iterator[str]:
     earliest = ranking.labels[min(*ranking.tied, best)]
     yield (
         f"these checkpoints cannot be distinguished from the best (joint 95 % intervals): {names}. "
-        f"The earliest of all, including the best, is {earliest}"
+        f"The earliest checkpoint of this group, the best included, is {earliest}"
     )
 
 
@@ -159,4 +159,5 @@ def _harm(ranking: Ranking) -> str:
     if harmful:
         return f"harm was found at {', '.join(harmful)}, but not at the last checkpoint"
     undecided = [ranking.labels[at] for at, names in enumerate(ranking.doubts) if names]
-    return "no harm was found" + (f", but it is undecided at {', '.join(undecided)}" if undecided else "")
+    doubt = f", but whether there is harm is undecided at {', '.join(undecided)}" if undecided else ""
+    return f"no harm was found{doubt}"

@@ -73,7 +73,7 @@ def legend(suite: SuiteResult) -> str:
     parts = ["score: 0.5 is the minimum to pass", "raw: the measured value"]
     parts += ["95 %: the 95 % interval of raw"] if has_interval else []
     if any(probe.z_score is not None for probe in measured):
-        parts.append(f"z: distance from n random adapters in σ (clear from {REAL_Z:g} on)")
+        parts.append(f"z: distance from n random adapters in σ (clear if ≥ {REAL_Z:g})")
     if any(" nats" in probe.message for probe in measured):
         parts.append("nats: unit of log-probability (0.7 = twice as likely)")
     return "; ".join(parts)

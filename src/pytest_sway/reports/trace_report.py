@@ -99,9 +99,8 @@ def read_trace(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
     except ValueError as error:  # a name that no file can have
         raise TraceError(f"{path} cannot be read: {error}") from None
     if not report.total.n_events:
-        fault = (
-            f"none of the {report.malformed} lines is an event" if report.malformed else "the file is empty"
-        )
+        broken = f"none of its {report.malformed} lines is a trace event"
+        fault = broken if report.malformed else "the file is empty"
         raise EmptyTraceError(f"{path}: {fault}. Give a file that --sway-trace wrote")
     return report
 

@@ -274,4 +274,4 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
 
 async def _broken(_: Request, error: Exception) -> JSONResponse:
     """A defect of the daemon; its log has the traceback."""
-    return JSONResponse({"error": f"the daemon failed ({type(error).__name__}); see its log"}, 500)
+    return JSONResponse({"error": f"the server failed ({type(error).__name__}); see its log"}, 500)

@@ -26,8 +26,8 @@ MOST_VALUES = 100_000
 _REFUSED = {
     "trust_remote_code": "requests cannot run model code",
     "entry_point": "requests cannot run code",
-    "endpoint": "requests cannot use a server",
-    "api_key": "requests cannot contain a server key",
+    "endpoint": "requests cannot use another server",
+    "api_key": "requests cannot contain the API key of another server",
     "null_dir": "requests cannot write to a folder",
     "null_dir_server": "requests cannot write to a folder",
 }
@@ -35,7 +35,7 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _MOST_FILES = 10_000
 _KINDS = ("hf", "gguf", "mlx")
 _NO_FILE = "no such file or folder exists inside the allowed folders (--allow-path)"
-_NO_HUB = "this daemon does not allow Hub names (--allow-hub)"
+_NO_HUB = "this server does not allow Hub names (--allow-hub)"
 
 
 class RequestSpecError(Exception):
@@ -129,7 +129,7 @@ def _check_models(spec: Mapping[str, Any]) -> None:
         kind = model.get("kind", "hf")
         if kind not in _KINDS:
             raise RequestSpecError(
-                f"models.{side}.kind: found {describe(kind)}; a daemon supports {', '.join(_KINDS)}"
+                f"models.{side}.kind: found {describe(kind)}; sway serve supports {', '.join(_KINDS)}"
             )
         for name, reason in _REFUSED.items():
             if model.get(name):
@@ -177,8 +177,8 @@ def _resolved(path: SpecPath, folder: Path, allowed: Allowed, *, reads_beside: b
         raise RequestSpecError(f"{field}: {_NO_FILE}{no_hub}")
     if reads_beside and path.role in ("adapter", "other") and not _is_below(found.parent, allowed.roots):
         raise RequestSpecError(
-            f"{field}: {' and '.join(OUTSIDE_KINDS)} read the parent folder, which is not inside an "
-            "allowed folder (--allow-path)"
+            f"{field}: {' and '.join(OUTSIDE_KINDS)} read the parent folder of this path, which is "
+            "not inside an allowed folder (--allow-path)"
         )
     if path.role == "document":
         _check_document(field, found)
@@ -201,7 +201,9 @@ def _check_document(field: str, path: Path) -> None:
     except DlmError as error:
         raise RequestSpecError(f"{field}: {error.message}") from None
     if sources:
-        raise RequestSpecError(f"{field}: requests cannot use a document with training.sources")
+        raise RequestSpecError(
+            f"{field}: requests cannot use a document that names further files (training.sources)"
+        )
 
 
 def _files_of(path: Path) -> Iterator[Path]:

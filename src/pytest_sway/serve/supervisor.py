@@ -128,7 +128,7 @@ class Supervisor:
         self._stopping.set()
         with self._lock:
             for run in self._waiting:
-                run.end(RunState.CANCELLED, "the daemon is stopping")
+                run.end(RunState.CANCELLED, "the server is stopping")
             self._waiting.clear()
         deadline = time.monotonic() + patience
         while self._current is not None and time.monotonic() < deadline:

@@ -148,7 +148,7 @@ def _finished(job: Job, run: ServedRun) -> Finished:
             fault = _POSITION.sub("", str(error).replace(f"{folder}/", "").replace(folder, ""))
             if "Traceback" in fault:
                 sys.stderr.write(f"{fault}\n")
-                fault = "the spec could not be run; see the daemon's log"
+                fault = "the spec could not be run; see the server's log"
             return Finished(job.run, None, "" if run.is_cancelled else fault, run.is_cancelled)
     if run.is_cancelled:
         return Finished(job.run, None, "", True)

@@ -42,7 +42,10 @@ def _check_server(config: pytest.Config) -> None:
     if other := [flag for flag, name in _MEASURED_HERE.items() if config.getoption(name)]:
         raise pytest.UsageError(f"--sway-server={url} cannot be combined with {other[0]}; remove one of them")
     if config.getoption("numprocesses", None):
-        raise pytest.UsageError(f"--sway-server={url}: a daemon runs one evaluation at a time; remove -n")
+        raise pytest.UsageError(
+            f"--sway-server={url} cannot be combined with -n, because the server runs one evaluation at a "
+            "time; remove -n"
+        )
     try:
         from pytest_sway.client import ServeClient, ServeClientError
     except ImportError as error:
@@ -56,7 +59,7 @@ def _check_server(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--sway-server={url}: {error}") from None
     if found != __version__:
         raise pytest.UsageError(
-            f"--sway-server={url}: the daemon runs pytest-sway {found}, but this is pytest-sway "
+            f"--sway-server={url}: the server runs pytest-sway {found}, but this is pytest-sway "
             f"{__version__}. Their results may differ; install the same version on both sides"
         )
 

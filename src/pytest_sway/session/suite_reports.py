@@ -29,7 +29,7 @@ from pytest_sway.version import __version__
 
 _INERT = "the adapter is inert: its update is zero in every module, so it has learned nothing"
 
-_STOPPED = "the run was stopped early; its answers are cached, so the next run continues from there"
+_STOPPED = "the run was stopped early; the model's answers are cached, so the next run continues from there"
 _WORST = (Verdict.ERROR, Verdict.FAIL, Verdict.WARN, Verdict.PASS, Verdict.SKIP)
 
 

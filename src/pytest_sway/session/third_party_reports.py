@@ -29,7 +29,8 @@ def call_report_hooks(config: pytest.Config, suites: Sequence[SuiteResult]) -> t
         answer = answers[0] if answers else []
         texts = [answer] if isinstance(answer, str) else answer
         if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-            problem = f"returned {type(answer).__name__}; it must return a string, a list of strings or None"
+            found = type(answer).__name__
+            problem = f"returned a value of type {found}; it must return a string, a list of strings or None"
             errors.append(f"{_HOOK} of {hook.plugin_name} {problem}")
             continue
         lines += [line for text in texts for line in text.splitlines()]

@@ -106,8 +106,8 @@ def check_mlx_config(folder: Path) -> dict[str, Any]:
     if kind == "full":
         raise AdapterFilesError(
             f"{folder} contains a full fine-tune of mlx-lm (fine_tune_type: full), not an adapter. Fuse it "
-            "with mlx_lm.fuse. Then evaluate the fused model: set kind: hf, set models.ft.base to its "
-            "folder, and add defaults: {differential: false}"
+            "with mlx_lm.fuse. Then evaluate the fused model: set kind: hf, set models.ft.base to the "
+            "folder of the fused model, and add defaults: {differential: false}"
         )
     parameters = config.get("lora_parameters")
     if kind not in ("lora", "dora") or not isinstance(parameters, dict):
@@ -143,9 +143,9 @@ def _check_writer(folder: Path, config: Config) -> None:
         return
     if "fine_tune_type" in config or "lora_parameters" in config:
         raise AdapterFilesError(
-            f"{folder} has an mlx-lm config, but the weights are missing or are PEFT weights "
-            f"({ADAPTER_WEIGHTS}). Copy the config and the weights of the same format (mlx-lm weights are in "
-            f"{MLX_WEIGHTS})"
+            f"{folder} has an adapter config of mlx-lm, but the weights are missing or are PEFT weights "
+            f"({ADAPTER_WEIGHTS}). Copy a config and weights of the same format into this folder "
+            f"(mlx-lm saves its weights in {MLX_WEIGHTS})"
         )
     fields = ", ".join(sorted(config)[:5]) or "none"
     raise AdapterFilesError(

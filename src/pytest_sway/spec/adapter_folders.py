@@ -55,7 +55,8 @@ def missing_config(folder: Path) -> str:
         both = ", ".join(f"{folder.name}/{name}" for name in below[:2])
         return (
             f"contains no {ADAPTER_CONFIG}, but its subfolders contain adapters ({shorten_list(below)}). "
-            f"Use one of them, or several with adapter: [{both}] or adapter: {folder.name}/*"
+            f"Use one of these subfolders; to evaluate several, write adapter: [{both}] or "
+            f"adapter: {folder.name}/*"
         )
     lacks = f"contains no {ADAPTER_CONFIG}"
     above = folder.parent
@@ -63,7 +64,7 @@ def missing_config(folder: Path) -> str:
         return f"{lacks}, but its parent folder contains one. To evaluate that adapter, use {above}"
     if is_file(folder / "config.json") and any(folder.glob("*.safetensors")):
         return (
-            f"{lacks}, but a full model (config.json and weights). To evaluate that model, set "
+            f"{lacks}, but it contains a full model (config.json and weights). To evaluate that model, set "
             "models.ft.base to this folder and add defaults: {differential: false}"
         )
     return lacks

@@ -53,7 +53,10 @@ def read_dlm_source(
     path = find_path(written, source.roots)
     try:
         if source.value.get("sections") is not None:
-            raise DlmError("the sections come from the .dlm file. Remove sections: or dlm_source:")
+            raise DlmError(
+                "sections and dlm_source cannot be used together, because the sections are read from the "
+                ".dlm file. Remove one of these two keys"
+            )
         if not is_file(path):
             raise DlmError(
                 f"there is no file {describe(written)} next to the spec or in the working directory"
@@ -99,8 +102,9 @@ def _name_in_store(folder: Path, file: DlmFile) -> str:
     version = version_of(folder)
     if version is None or version.store.name != file.dlm_id or version.adapter not in file.adapters:
         raise DlmError(
-            f"the file declares the adapters {', '.join(file.adapters)}, but the folder {folder} does not "
-            "show which of them it contains. Use the adapter's folder in the dlm store "
-            "(adapter/NAME/versions/v0001), or write sections: instead of dlm_source:"
+            f"cannot tell which sections the adapter was trained on: the file declares the adapters "
+            f"{', '.join(file.adapters)}, but the folder {folder} does not show which of them it contains. "
+            "Use the adapter's folder in the dlm store (adapter/NAME/versions/v0001), or remove dlm_source "
+            "and write the sections under the key sections"
         )
     return version.adapter

@@ -51,7 +51,7 @@ def _ignored_base_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         ours, theirs = getattr(base, name), getattr(ft, name)
         if ours != theirs:
             value = "" if name in ("api_key", "endpoint") else f": {describe(theirs)}"
-            decides = f"both sides use the same model, with models.ft.{name}{value}"
+            decides = f"the base model also uses models.ft.{name}{value}"
             yield ("models", "base", name), f"has no effect: {decides}"
 
 
@@ -61,7 +61,7 @@ def _ignored_ft_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
         if getattr(ft, name) and ft.kind not in kinds:
             yield (
                 ("models", "ft", name),
-                f"has no effect: it applies to kind: {', '.join(kinds)}, not to kind: {ft.kind}",
+                f"has no effect with kind: {ft.kind}; it applies only to kind: {', '.join(kinds)}",
             )
     if ft.null_dir_server and not ft.null_dir:
         yield ("models", "ft", "null_dir_server"), "has no effect without null_dir"

@@ -49,12 +49,12 @@ def _conflicting_sides(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
             message = f"found {describe(ours)}, but models.ft.{name} is {describe(theirs)}"
             yield (
                 ("models", "base", name),
-                f"{message}; both sides use the same model, so both values must be equal",
+                f"{message}; models.base and models.ft use the same settings, so both values must be equal",
             )
     if base.adapter and not names_same_adapter(spec):
         message = (
-            "the base side cannot have an adapter, and this value is not the same as models.ft.adapter. "
-            "Remove models.base.adapter"
+            "models.base is always evaluated without an adapter, but this is another adapter than "
+            "models.ft.adapter. Remove models.base.adapter"
         )
         yield ("models", "base", "adapter"), message
 
@@ -75,10 +75,8 @@ def _unread_model_fields(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
             yield named, _no_folder(model.base, spec)
         if model.revision is not None and (is_folder(Path(path)) or is_gguf_name(path)):
             what = "file" if is_gguf_name(path) else "folder"
-            yield (
-                ("models", side, "revision"),
-                f"a revision applies only to models on the Hub, but this base is a local {what}. Remove it",
-            )
+            message = f"a revision applies only to models on the Hub, but models.{side}.base is "
+            yield ("models", side, "revision"), f"{message}a local {what}. Remove the revision"
 
 
 def _quantized_elsewhere(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
@@ -86,8 +84,11 @@ def _quantized_elsewhere(spec: Spec) -> Iterator[tuple[FieldPath, str]]:
     models = spec.envelope.models
     for side, model in (("base", models.base), ("ft", models.ft)):
         if model.quantization is not None and models.ft.kind != "hf":
-            message = f"only kind: hf supports this field. With kind: {models.ft.kind}, remove it and use a "
-            yield ("models", side, "quantization"), f"{message}model whose files are already quantized"
+            message = f"only kind: hf supports this field. With kind: {models.ft.kind}, remove this field "
+            yield (
+                ("models", side, "quantization"),
+                f"{message}and use a model whose files are already quantized",
+            )
 
 
 def _is_path(name: str) -> bool:

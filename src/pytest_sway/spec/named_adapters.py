@@ -97,9 +97,10 @@ def without_duplicates(named: NamedAdapters) -> NamedAdapters:
                 )
             )
         else:
+            why = "both are evaluated, because other files differ"
             notes += [
-                FolderNote(first, f"{other} contains the same adapter; only other files in it are different"),
-                FolderNote(second, f"{one} contains the same adapter; only other files in it are different"),
+                FolderNote(first, f"{other} contains the same adapter; {why}"),
+                FolderNote(second, f"{one} contains the same adapter; {why}"),
             ]
     return replace(named, folders=folders, notes=tuple(notes))
 
@@ -118,8 +119,8 @@ def _other_matches(others: Sequence[ExcludedMatch]) -> str:
     if not others:
         return ""
     first = max(others, key=lambda one: one.is_candidate)  # the first of these, else the first of all
-    more = f" (and {len(others) - 1} more that cannot be evaluated)" if len(others) > 1 else ""
-    return f": it matches {first.name}{more}, but {first.name} cannot be evaluated: {first.reason}"
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return f": it matches {first.name}{more}, but nothing that can be evaluated. {first.name}: {first.reason}"
 
 
 def _is_link(way: GlobMatch) -> bool:

@@ -37,5 +37,6 @@ class SpecError(Exception):
             for p in self.problems[:_MOST]
         ]
         if len(self.problems) > _MOST:
-            lines.append(f"… and {len(self.problems) - _MOST} more problems")
+            more = len(self.problems) - _MOST
+            lines.append(f"… and {more} more problem{'s' * (more > 1)}")
         return "\n".join(lines)

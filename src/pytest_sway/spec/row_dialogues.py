@@ -77,8 +77,8 @@ def prompt_of(field: str, value: object, row: Mapping[str, Any]) -> list[DataTur
     if not isinstance(value, str):
         turns = read_turns(field, value)
         if not turns or turns[-1].role != "user":
-            roles = ", ".join(turn.role for turn in turns) or "no turn"
-            raise RowError(f"{field}: found {roles}, but the last turn must be a user turn")
+            roles = ", ".join(turn.role for turn in turns)
+            raise RowError(f"{field}: found the turns [{roles}], but the last turn must be a user turn")
         return turns
     more = first_text(row, [name for name in _MORE if name != field])
     return [DataTurn("user", filled(field, f"{value}\n\n{more}" if more else value))]

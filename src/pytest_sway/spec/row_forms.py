@@ -107,14 +107,16 @@ def _dialogue_example(field: str, turns: Sequence[DataTurn], row: Mapping[str, A
         return _tool_example(field, turns, called, row)
     if row.get("tools"):
         raise RowError(
-            "the row has tools, but no trained answer calls a tool; such rows are not supported yet"
+            "the row has tools, but no answer in the training loss calls a tool; such rows are not supported "
+            "yet"
         )
     if not trained or trained[-1] == 0 or turns[trained[-1] - 1].role != "user":
-        roles = ", ".join(turn.role for turn in turns) or "no turn"
+        roles = ", ".join(turn.role for turn in turns)
         has_answers = any(turn.role == "assistant" for turn in turns)
-        untrained = ", but no answer is trained" if has_answers and not trained else ""
+        untrained = ", but no answer is in the training loss" if has_answers and not trained else ""
         raise RowError(
-            f"{field}: found {roles}{untrained}. A user turn and then a trained assistant turn are required"
+            f"{field}: found the turns [{roles}]{untrained}. A user turn is required, followed by an "
+            "assistant turn that is in the training loss"
         )
     last = trained[-1]
     context = prompt_turns(turns[:last])
@@ -128,7 +130,7 @@ def _tool_example(field: str, turns: Sequence[DataTurn], at: int, row: Mapping[s
     if [turn.role for turn in before] != ["user"]:
         raise RowError(f"{field}: only a tool call directly after the first user turn is supported")
     if not row.get("tools"):
-        raise RowError(f"{field}: a tool is called, but the row has no field tools")
+        raise RowError(f"{field}: a tool is called, but the field tools is missing; define the tool there")
     return ToolExample(filled(field, before[0].text), system, _tools(row["tools"]), call)
 
 

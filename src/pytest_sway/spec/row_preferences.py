@@ -33,8 +33,8 @@ def read_preference(row: Mapping[str, Any]) -> Triple:
         raise RowError("chosen and rejected are the same text")
     if not before or before[-1].role != "user":
         raise RowError(
-            "chosen: no user turn precedes the answer; add a field prompt, or begin chosen and rejected with "
-            "the same turns"
+            "chosen: no user turn precedes the answer; add the field prompt, or begin chosen and rejected "
+            "with the same turns"
         )
     context = prompt_turns(before)
     return Triple(filled("the prompt", context[-1].content), good, bad, context[:-1])
@@ -53,8 +53,8 @@ def _single_answer(field: str, turns: Sequence[DataTurn]) -> str:
         raise RowError(f"{field}: expected one assistant answer after the prompt")
     if not turns[0].is_trained:
         raise RowError(
-            f"{field}: the answer is not trained (its turn sets weight, train, training or loss to 0 or "
-            "false)"
+            f"{field}: the answer is not in the training loss (its turn sets weight, train, training or "
+            "loss to 0 or false)"
         )
     return filled(field, turns[0].text)
 

@@ -165,7 +165,7 @@ def _find_duplicates(
         where = field_name((key, index))
         position = source.locate((key, index))
         if entry.id in ids:
-            yield Problem(f"{where}.id: {entry.id!r} is used more than once; choose another", *position)
+            yield Problem(f"{where}.id: {entry.id!r} is used more than once; choose another id", *position)
         text = " ".join(entry.content.split())
         if text and text in contents:
             message = (

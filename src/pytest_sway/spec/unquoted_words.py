@@ -21,7 +21,7 @@ def text_expected_message(value: Any, written: str | None) -> str:
             "in quotes"
         )
     if written == "":
-        return "found nothing, expected a string; add one, or remove the entry"
+        return "found nothing, expected a string; add a string, or remove the entry"
     if written is None:
         return f"found {describe(value)}, expected a string"
     if written == str(value) and isinstance(value, int | float) and not isinstance(value, bool):

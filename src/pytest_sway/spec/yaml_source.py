@@ -62,9 +62,9 @@ def read_spec(path: Path) -> Source:
         SpecError: no file, too large, no Unicode, not YAML, not a mapping, a duplicate key, a tag, an
             alias bomb.
     """
-    value, builder = _read_value(path, (), "models: and suite:")
+    value, builder = _read_value(path, (), "the keys models and suite")
     if not isinstance(value, dict):
-        message = f"found {describe(value)}, expected a mapping with models: and suite:"
+        message = f"found {describe(value)}, expected a mapping with the keys models and suite"
         raise SpecError(path, [Problem(message, *builder.values[()])])
     return Source(path, value, builder.values, builder.keys, builder.written)
 
@@ -85,7 +85,7 @@ def read_list(path: Path, key: str) -> Source:
     if isinstance(value, dict) and key in value:
         return read_spec(path)
     if not isinstance(value, list):
-        message = f"found {describe(value)}, expected a list, or a mapping with {key}:"
+        message = f"found {describe(value)}, expected a list, or a mapping with the key {key}"
         raise SpecError(path, [Problem(message, *builder.values[key,])])
     return Source(path, {key: value}, builder.values, builder.keys, builder.written)
 
@@ -221,7 +221,7 @@ class _Builder:
             plain = not node.style and node.tag == self._tags.resolve(
                 yaml.ScalarNode, node.value, (True, False)
             )
-            hint = "; if it is a string, quote it" if plain else ""
+            hint = "; if it is a string, put it in quotes" if plain else ""
             self._problem(f"the value {describe(node.value)} (tag {node.tag}) is not allowed{hint}", node)
             return None
 

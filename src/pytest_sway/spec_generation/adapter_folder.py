@@ -33,7 +33,7 @@ def find_base(adapter: Path, given: str | None) -> str:
     """
     file = adapter / ADAPTER_CONFIG
     if not adapter.is_dir():
-        raise DataError(f"folder {adapter} does not exist; pass an adapter folder")
+        raise DataError(f"there is no folder {adapter}; pass an adapter folder")
     if not file.is_file():
         raise DataError(f"{adapter} {missing_config(adapter)}")
     if given is not None:
@@ -45,8 +45,8 @@ def find_base(adapter: Path, given: str | None) -> str:
         return named_model(named, "")
     except DataError:
         raise DataError(
-            f"{file} states that the adapter was trained on {named}, but this folder does not exist; "
-            f"{_GIVE_BASE}"
+            f"the adapter's base model cannot be found: {file} sets it to {named}, but this folder does not "
+            f"exist; {_GIVE_BASE}"
         ) from None
 
 

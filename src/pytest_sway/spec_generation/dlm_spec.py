@@ -131,7 +131,8 @@ def _parts(handle: DlmHandle) -> Iterator[Entry | LeftOut]:
     sample = TrainingSample(sample_rows(rows, _MOST_ROWS, seed=0, longest=longest_dialogue(handle.base.name)))
     if not sample.prompts():
         raise DataError(
-            f"{handle.path.name}: the document has no question and no sentence of at least four words"
+            f"{handle.path.name}: no spec can be generated, because the document has neither a question nor "
+            "a sentence of at least four words"
         )
     files = training_files(handle.adapter_path) if handle.adapter_path is not None else TrainingFiles()
     order = list(_ENTRY_NAMES)

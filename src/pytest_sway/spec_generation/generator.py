@@ -116,8 +116,8 @@ def _notes(path: Path, sample: RowSample) -> Iterator[str]:
         yield f"{path.name}: {count} are not supported: {first}{rest}"
     if unused := TrainingSample(sample).unusable_tool_rows:
         yield (
-            f"{path.name}: {unused} sampled rows are not used, because they call several tools at once or an "
-            "undefined tool"
+            f"{path.name}: rows that call several tools at once or an undefined tool are not used "
+            f"({unused} of the sampled rows)"
         )
     if (texts := sum(isinstance(one.taught, str) for one in sample.examples)) > TEXTS:
         yield (
@@ -125,9 +125,9 @@ def _notes(path: Path, sample: RowSample) -> Iterator[str]:
             "scored in full"
         )
     if (calls := len(TrainingSample(sample).tool_cases)) > CASES:
-        yield f"{path.name}: only {CASES} of {calls} sampled tool calls become cases"
-    if sample.shortened_count:
-        yield f"{path.name}: {sample.shortened_count} texts are truncated to 2,000 characters"
+        yield f"{path.name}: only {CASES} of {calls} sampled tool calls become cases of tool_use_fidelity"
+    if shortened := sample.shortened_count:
+        yield f"{path.name}: {shortened} text{'s are' if shortened > 1 else ' is'} truncated to 2,000 characters"
 
 
 def _shared_notes(inputs: SpecInputs, held_out: RowSample) -> Iterator[str]:
@@ -162,9 +162,9 @@ def _document(data: TrainingSample, held_out: TrainingSample | None) -> str:
         text += "sections:\n" + "".join(list_entry(section) for section in sections)
     if held_out is not None and (controls := held_out.controls()):
         text += comment(
-            "Held-out rows, which the adapter was not trained on. Their gain is subtracted from the gain of "
-            "the sections, because it comes from the style and not from the content. Remove these rows if "
-            "the adapter should only learn a style."
+            "Held-out rows, which the adapter was not trained on. If the adapter also makes these rows more "
+            "likely, it has learned their style and not their content, so this gain is subtracted from the "
+            "gain on the sections. Remove these rows if the adapter should only learn a style."
         )
         text += "controls:\n" + "".join(list_entry(control) for control in controls)
     return text

@@ -47,7 +47,7 @@ def models_text(spec: Path, base: BaseFields, adapter: Path | None) -> str:
     lines = ["models:\n", block(models, 2)]
     if adapter is None:
         lines.append(
-            comment("the folder that training will write; to use another folder, pass --adapter DIR", 2)
+            comment("training must save the adapter in this folder; to change it, pass --adapter DIR", 2)
         )
     lines += [
         "defaults:\n",

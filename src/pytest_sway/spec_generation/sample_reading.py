@@ -19,7 +19,9 @@ def read_training_sample(path: Path, most: int, seed: int, longest: int = MOST_R
     rows = sample_rows(read_rows(path), most, seed, longest=longest)
     sample = TrainingSample(_usable(path, rows))
     if not sample.prompts() and sample.unusable_tool_rows:
-        raise DataError(f"{path}: every row calls several tools at once or an undefined tool")
+        raise DataError(
+            f"{path}: no row can be used, because every row calls several tools at once or an undefined tool"
+        )
     if not sample.prompts():
         raise DataError(f"{path}: the texts are too short; at least one sentence of four words is needed")
     return sample

@@ -9,7 +9,7 @@ from pytest_sway.spec_generation.models_text import BaseFields, models_text
 
 EXAMPLE_BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _SUITE = """\
-# The training data. The rows of the file have messages, prompt and completion, chosen and rejected, or text.
+# The training data. Each row has the fields messages; prompt and completion; chosen and rejected; or text.
 # sections: train.jsonl
 
 suite:
@@ -28,7 +28,7 @@ suite:
       - Spare parts are
       - The filter must be
 
-  # Which sections were learned? (needs sections: above)
+  # Which sections were learned? (needs the key sections above)
   # - name: sections
   #   kind: section_internalization
 

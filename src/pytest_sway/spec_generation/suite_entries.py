@@ -146,7 +146,7 @@ def _attribution(sample: TrainingSample) -> Iterator[Entry | LeftOut]:
     else:
         yield LeftOut(
             "tool_use_fidelity",
-            "needs rows whose answer is a tool call; to use the packaged cases, write cases: builtin",
+            "needs rows whose answer is a tool call; for pytest-sway's own cases, write cases: builtin",
         )
 
 

@@ -29,7 +29,10 @@ def _tool_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     """dlm-sway's results have no suite id."""
     if bool(then.suite) != bool(now.suite):
         which = "earlier" if now.suite else "later"
-        yield f"another tool wrote the {which} result; it computes raw, score and composite differently"
+        yield (
+            f"the {which} result was written by another tool, which computes raw, score and composite "
+            "differently"
+        )
     elif then.sway_version != now.sway_version:
         yield _then_and_now("pytest-sway", then.sway_version or "unknown", now.sway_version or "unknown")
     if then.gate.is_partial:
@@ -42,7 +45,7 @@ def _model_notes(then: SuiteResult, now: SuiteResult) -> Iterator[str]:
     same_adapter = _is_same(before.adapter, after.adapter)
     base_then, base_now = PurePath(then.base_model_id).name, PurePath(now.base_model_id).name
     if same_base is False:
-        yield f"the base model has changed: {base_then} then, {base_now} now, with different weights"
+        yield f"the weights of the base model have changed (base model: {base_then} then, {base_now} now)"
     elif same_base is None and base_then != base_now:
         yield _then_and_now("base model", base_then, base_now)
     if same_base and same_adapter:

@@ -88,7 +88,7 @@ def _band(overall: float, results: Sequence[ProbeResult]) -> str:
 def _findings(results: Sequence[ProbeResult], components: Mapping[str, float]) -> list[str]:
     found = []
     if not any(r.claim is Claim.EFFECT and r.verdict is not Verdict.SKIP for r in results):
-        found.append("no effect was measured; add an effect probe, e.g. delta_kl")
+        found.append("no effect was measured; add a probe that measures an effect, e.g. delta_kl")
     errors = sum(r.verdict is Verdict.ERROR for r in results)
     if errors:
         found.append(f"{errors} probe{'s' * (errors > 1)} ended in an error")

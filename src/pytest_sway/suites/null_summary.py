@@ -22,7 +22,7 @@ from pytest_sway.suites.gate import GateCriteria, judge_gate
 
 LEVEL = 0.05
 """Of both procedures for several probes."""
-_SIGNAL_ALONE = "for shape probes, only the size of the effect is compared"
+_SIGNAL_ALONE = "only the size of the effect is compared, not its shape"
 
 
 def null_summary(

@@ -75,7 +75,8 @@ def parse_saved_result(content: Any, where: str) -> SuiteResult:
     version = content.get("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
         raise SavedResultError(
-            f"{where}: schema_version: found {version!r}, but this pytest-sway reads {SCHEMA_VERSION}"
+            f"{where}: schema_version: found {version!r}, but this version of pytest-sway reads only "
+            f"{SCHEMA_VERSION}"
         )
     filled = _fields(json_value(content))
     try:

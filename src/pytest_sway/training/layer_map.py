@@ -96,11 +96,11 @@ def parameter_locations(
     spare = len(order) - inside
     if not 0 <= spare <= sum(len(module.shapes) for module in others):
         count = f"{inside} parameters inside layers and {len(shapes) - inside} outside"
-        raise NoLayerMapError(f"the adapter has {count}, but the optimizer has {len(order)} in total")
+        raise NoLayerMapError(f"the adapter has {count}, but the optimizer has {len(order)} parameters")
     if math.perm(len(stacks)) * math.comb(spare + len(stacks), len(stacks)) > _MOST_ORDERS:
         raise NoLayerMapError(
-            f"{len(stacks)} lists of layers and {spare} other parameters can be matched with the optimizer "
-            "state in too many ways"
+            "cannot tell which optimizer state belongs to which parameter: there are too many possible "
+            f"orders of {len(stacks)} lists of layers and {spare} other parameters"
         )
     cuts = [(0, *cut, spare) for cut in combinations_with_replacement(range(spare + 1), len(stacks))]
     layouts = {
@@ -110,7 +110,10 @@ def parameter_locations(
     if len(fitting) != 1:
         orders = "several orders of the adapter's modules match"
         orders = orders if fitting else "no order of the adapter's modules matches"
-        raise NoLayerMapError(f"{orders} the shapes in the optimizer state")
+        raise NoLayerMapError(
+            f"cannot tell which optimizer state belongs to which parameter: {orders} the shapes in the "
+            "optimizer state"
+        )
     return fitting[0]
 
 

@@ -87,8 +87,8 @@ def _check_age(state: Path, saved: list[TrainerCheckpoint]) -> None:
     last = max((one.step for one in saved), default=0)
     if step is not None and step < last:
         raise AmbiguousRunError(
-            f"{state} was written at step {step}, but checkpoint-{last} in the same folder is later, so the "
-            "run of the adapter is unknown"
+            f"cannot tell which run trained the adapter: {state} was written at step {step}, but the same "
+            f"folder contains the later checkpoint-{last}"
         )
 
 

@@ -48,6 +48,6 @@ def grouped_locations(
             except NoLayerMapError:
                 continue
     raise NoLayerMapError(
-        f"the optimizer has {len(group_sizes)} parameter groups, and the adapter's tensors cannot be "
-        "assigned to them"
+        "cannot tell which optimizer state belongs to which parameter: the optimizer has "
+        f"{len(group_sizes)} parameter groups, and the adapter's tensors cannot be assigned to them"
     )

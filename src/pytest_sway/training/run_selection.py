@@ -33,8 +33,11 @@ def select_dlm_run(runs: Sequence[TrainingRun], version: DlmVersion | None, leas
     if version is not None:
         made = [run for run in runs_of_adapter(version, runs) if run.adapter_version == version.number]
         if version.adapter and len(made) > 1:
-            text = f"{len(made)} runs created a version v{version.number:04d}, and no manifest.json says"
-            raise AmbiguousRunError(f"{text} which run trained the adapter {version.adapter}")
+            text = f"{len(made)} runs created a version v{version.number:04d}"
+            raise AmbiguousRunError(
+                f"cannot tell which run trained the adapter {version.adapter}: {text}, and no manifest.json "
+                "names the run"
+            )
         if made and len(made[-1].steps) < least:
             count = len(made[-1].steps)
             raise TooFewStepsError(

@@ -31,7 +31,7 @@ _LOGS = (
     _Format("events.out.tfevents.*", "TensorBoard events"),
     _Format("*/events.out.tfevents.*", "TensorBoard events"),
     _Format("*/*/events.out.tfevents.*", "TensorBoard events"),
-    _Format("debug.log", "a text log, for example of axolotl"),
+    _Format("debug.log", "a text log, e.g. from axolotl"),
     _Format("wandb", "Weights & Biases"),
     _Format("mlruns", "MLflow"),
     _Format("lightning_logs", "PyTorch Lightning"),

@@ -136,7 +136,9 @@ class Watcher:
             self._pending.dealt_with(folder, files)
             if earlier is not None and earlier.adapter != str(folder):
                 self._say(
-                    EventKind.SAME, folder, f"not evaluated, because #{earlier.sequence} is the same adapter"
+                    EventKind.SAME,
+                    folder,
+                    f"not evaluated, because the same adapter was already evaluated as #{earlier.sequence}",
                 )
             return True
         self._say(EventKind.EVALUATING, folder, "evaluating")

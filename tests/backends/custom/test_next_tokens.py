@@ -50,7 +50,7 @@ def test_kl_where_a_side_has_probability_0() -> None:
     p, q = tokens([0.5, 0.5, 0.0]), tokens([0.5, 0.25, 0.25])
     assert next_tokens_divergence("kl", p, q) == pytest.approx(0.5 * math.log(2))
     with pytest.raises(
-        RequestError, match="the KL divergence is infinite: the probability of token 2 is zero in"
+        RequestError, match="the KL divergence is infinite: the probability of the token id 2 is zero"
     ):
         next_tokens_divergence("kl", q, p)
 
@@ -87,7 +87,7 @@ def test_what_is_no_distribution(probabilities: Any, ids: Any, vocabulary: Any, 
 
 
 def test_views_of_different_vocabularies_are_not_compared() -> None:
-    with pytest.raises(RequestError, match="vocab_size is 3 in one view and 4 in the other"):
+    with pytest.raises(RequestError, match="vocab_size is 3 for one of the two compared models and 4 for"):
         next_tokens_divergence("js", tokens(P), tokens(P, vocabulary=4))
 
 

@@ -63,7 +63,7 @@ def test_quantized_weights_are_those_that_are_judged(tmp_path: Path) -> None:
     try:
         with while_attached(served, HEALTHY) as subject:
             (note,) = subject.notes
-            assert note.startswith("the base's weights are quantized (25 Q8_0 tensors)")
+            assert note.startswith("the base model's weights are quantized (25 Q8_0 tensors)")
             request = Divergence(STEM, subject.base, subject.tuned)
             assert 0.3 < Engine(served).answer([request])[request] < 0.7  # 0.60 in fp32
     finally:

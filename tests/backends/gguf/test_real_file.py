@@ -49,7 +49,7 @@ def test_it_is_served_as_its_weights_are_in_fp32(tmp_path: Path) -> None:
         backend.close()
     (served, ours), (_, theirs) = answers
     quantized, *others = served.notes
-    assert quantized.startswith("the base's weights are quantized (210 Q4_1, 1 Q8_0 tensors)")
+    assert quantized.startswith("the base model's weights are quantized (210 Q4_1, 1 Q8_0 tensors)")
     assert not any("tokenizer" in note for note in others)
     for one, other in zip(ours[:2], theirs[:2], strict=True):
         assert one.tokens == other.tokens

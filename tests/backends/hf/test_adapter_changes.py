@@ -85,11 +85,14 @@ def test_a_folder_of_adapters_names_them(tmp_path: Path) -> None:
     for name in ("sft", "dpo"):
         save_adapter(tmp_path / "runs" / name, PLAIN_LORA["one_layer"])
     backend = load_backend(MODEL_KEY)
-    with pytest.raises(BackendError, match=r"its subfolders contain adapters \(dpo, sft\)\. Use one of them"):
+    with pytest.raises(BackendError, match=r"its subfolders contain adapters \(dpo, sft\)\. Use one of"):
         backend.attach(AdapterKey(str(tmp_path / "runs")))
     shutil.copytree(tmp_path / "runs" / "sft", tmp_path / "runs", dirs_exist_ok=True)
     subject = backend.attach(AdapterKey(str(tmp_path / "runs")))
-    assert subject.notes[-1] == "only runs is evaluated; to evaluate its subfolders, use dpo, sft"
+    assert subject.notes[-1] == (
+        "only the adapter directly in the folder runs is evaluated; to evaluate an adapter in a subfolder, "
+        "set models.ft.adapter to that subfolder (dpo, sft)"
+    )
     backend.close()
 
 
@@ -110,7 +113,7 @@ def test_a_vocabulary_of_its_own_needs_a_base_of_its_own(tmp_path: Path) -> None
         small.attach(AdapterKey(str(tmp_path / "ft")))
     (tmp_path / "ft" / "tokenizer_config.json").unlink()
     with pytest.raises(
-        BackendError, match=r"with shape \[4097, 256\], but the base has \[4096, 256\].*save the base model"
+        BackendError, match=r"with shape \[4097, 256\], but in the base model the .*save the base model"
     ):
         small.attach(AdapterKey(str(tmp_path / "ft")))
     small.close()

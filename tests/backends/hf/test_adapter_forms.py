@@ -268,7 +268,7 @@ def test_what_no_weights_can_do_is_found_out_by_its_answers(
     monkeypatch.setattr(
         adapter_config, "MERGED_LORA_FIELDS", adapter_config.MERGED_LORA_FIELDS | {"alora_invocation_tokens"}
     )
-    with pytest.raises(BackendError, match="effect is not equivalent to a change of the base weights"):
+    with pytest.raises(BackendError, match="effect is not equivalent to a change of the base model"):
         backend.attach(AdapterKey(str(tmp_path)))
 
 
@@ -279,7 +279,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
     save_adapter(tmp_path, FULL_WEIGHTS["dora_embedding"])
     monkeypatch.setattr(merged_adapter, "_untie_weights", lambda *_: None)
     with pytest.raises(
-        BackendError, match=r"would be off by up to \d.*not equivalent to a change of the base weights"
+        BackendError, match=r"\(difference up to \d.*not equivalent to a change of the base model"
     ):
         backend.attach(AdapterKey(str(tmp_path)))
 
@@ -293,7 +293,7 @@ def test_a_merge_that_answers_otherwise_is_refused(
         (lambda state: state.update({min(state): torch.zeros(3, 3)}), "does not fit the base model"),
         (
             lambda state: state.update({"base_model.model.lm_head.weight": torch.zeros(4100, 256)}),
-            "contains lm_head.weight with shape [4100, 256], but the base has [4096, 256]",
+            "contains lm_head.weight with shape [4100, 256], but in the base model the shape is [4096, 256]",
         ),
     ],
 )
@@ -348,6 +348,6 @@ def test_rounding_as_large_as_the_update_is_reported(tmp_path: Path) -> None:
         subject = backend.attach(AdapterKey(str(tmp_path)))
         backend.detach(subject)
         backend.close()
-        rounded = [note for note in subject.notes if "rounding the tuned weights" in note]  # beside a processor's own note
+        rounded = [note for note in subject.notes if "rounding the tuned weights" in note]
         assert len(rounded) == notes
     assert "dtype: fp32" in rounded[0]

@@ -56,14 +56,14 @@ def test_a_system_turn_is_read(template: str) -> None:
         (loop("m['content'] | upper"), ASKED, "changes the text of the user turn"),
         (loop("m['content'][:12]"), ASKED, "omits the text of the user turn"),
         (loop("m['content'][:-3]"), ASKED, "omits the text of the user turn"),
-        (loop("m['content'][:15]"), (Turn("user", "x" * 16),), "is not in its output"),
+        (loop("m['content'][:15]"), (Turn("user", "x" * 16),), "is missing from the rendered text"),
         (loop("m['content'] | e"), DIALOGUE, "turn 2 of 3 (assistant): 'Bram & Co.'"),
-        (loop("m['content'] | tojson"), (Turn("user", 'say "a"'),), "is not in its output"),
-        (loop("m['content'] | replace('\\n\\n', '\\n')"), (Turn("user", "a\n\nb"),), "is not in its output"),
+        (loop("m['content'] | tojson"), (Turn("user", 'say "a"'),), "is missing from the rendered text"),
+        (loop("m['content'] | replace('\\n\\n', '\\n')"), (Turn("user", "a\n\nb"),), "is missing from"),
         (loop("'' if m['role'] == 'system' else m['content']"), INSTRUCTED, "turn 1 of 2 (system)"),
         ("{{ messages[-1]['content'] }}", DIALOGUE, "omits the text of turn 1 of 3 (user)"),
         ("{% for m in messages[-2:] %}{{ m['content'] }}{% endfor %}", DIALOGUE, "turn 1 of 3 (user)"),
-        ("{% for m in messages | reverse %}{{ m['content'] }}{% endfor %}", DIALOGUE, "a different order"),
+        ("{% for m in messages | reverse %}{{ m['content'] }}{% endfor %}", DIALOGUE, "changes the order"),
         (ALTERNATING, INSTRUCTED, "roles must alternate"),
         (loop("m['content'] ~ [1, 2, 3, 4, 5, 6, 7, 8] | random"), ASKED, "differently each time"),
         (loop("m['content'] ~ lipsum(1)"), ASKED, "differently each time"),
@@ -196,7 +196,7 @@ def test_a_rendered_chat_is_not_rendered_again(template: str, text: str) -> None
     writes_bos = found.chat.render(ASKED).startswith(BOS)
     assert read == (BOS if writes_bos and not text.startswith(BOS) else "") + text
     assert any("1 prompt already contains" in note for note in found.notes())
-    with pytest.raises(RequestError, match="use plain text"):
+    with pytest.raises(RequestError, match="write the prompt as plain text"):
         found.encode((Turn("user", text), *DIALOGUE[1:]))
 
 

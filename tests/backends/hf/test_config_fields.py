@@ -38,7 +38,7 @@ def test_leftovers_are_ignored_with_a_note(tmp_path: Path, fields: dict[str, Any
         ({"some_switch": 3, "peft_version": "99.0.0.dev0@UNKNOWN"}, "Install that version"),
         ({"use_quantum_lora": True}, "a fork of PEFT may have written the adapter"),
         ({"lora_nums": 3, "peft_version": None}, "a fork of PEFT may have written the adapter"),
-        ({"alora_invocation_tokens": [5]}, "its effect on the weights has not been verified"),
+        ({"alora_invocation_tokens": [5]}, "the effect of this setting on the weights has not been verified"),
     ],
 )
 def test_what_may_change_the_numbers_is_refused(tmp_path: Path, fields: dict[str, Any], says: str) -> None:

@@ -69,8 +69,8 @@ def test_what_the_bases_own_config_calls_it_counts(tmp_path: Path) -> None:
             "meta-llama/Llama-3-8B-Instruct",
             "was trained on meta-llama/Llama-3-8B-Instruct, but the spec's base",
         ),
-        ("unsloth/Llama-3-8B-bnb-4bit", "the same model in another quantization"),
-        ("TheBloke/Llama-3-8B-GPTQ", "the same model in another quantization"),
+        ("unsloth/Llama-3-8B-bnb-4bit", "two quantizations of the same model"),
+        ("TheBloke/Llama-3-8B-GPTQ", "two quantizations of the same model"),
         (f"/x/models--org--other/snapshots/{COMMIT}", "was trained on org/other"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_folder_that_is_here_is_compared_by_its_weights(tmp_path: Path) -> Non
     found = difference(str(tmp_path / "copy"), base, adapter)
     assert found is not None
     assert found[1]
-    assert "which has different weight files" in found[0]
+    assert "The weight files of the two differ" in found[0]
     elsewhere = BaseModel("d", name="other/copy", checkpoint=model(tmp_path / "other" / "copy"))
     assert difference(str(tmp_path / "copy"), elsewhere, adapter) is not None  # one name, other weights
 
@@ -151,4 +151,4 @@ def test_a_gguf_file_is_named_after_its_model(tmp_path: Path, named: str, file: 
     else:
         assert found is not None
         assert not found.is_certain
-        assert f"{file}. It is unknown whether this file was converted from that model" in found.text
+        assert f"{file}. It is unknown whether this GGUF file was converted from" in found.text

@@ -163,11 +163,11 @@ def with_more_tokens(folder: Path) -> None:
     [
         (
             of_another_kind,
-            "is a GPT2LMHeadModel, but the base is a LlamaForCausalLM. Use the base that this",
+            "is a GPT2LMHeadModel, but the base model is a LlamaForCausalLM. Use the base model that",
         ),
-        (resized, "but [4096, 256] in the base; save the base model with the vocabulary"),
+        (resized, "but [4096, 256] in the base model; save the base model with the vocabulary"),
         (with_more_tokens, "'<new>' with the id 4096, but the base model's embedding has only 4096 rows"),
-        (config(rms_norm_eps=1e-3), "config.json sets rms_norm_eps: 0.001, but the base has 1e-06"),
+        (config(rms_norm_eps=1e-3), "config.json sets rms_norm_eps: 0.001, but the base model has rms_norm"),
         (config(num_hidden_layers=3), "the model has 3 layers, but the files contain 4"),
         (config(use_cache=False, trainer="mine"), ""),
         (pickled, "pickled weights are never loaded"),

@@ -98,7 +98,7 @@ def test_a_fine_tune_whose_numbers_are_not_finite(
     with pytest.raises(BackendError) as found:
         backend.attach(AdapterKey(None, str(folder)))
     assert says in str(found.value)
-    assert "off by up to nan" not in str(found.value)
+    assert "difference up to nan" not in str(found.value)
     backend.detach(backend.attach(AdapterKey(None, str(tiny_llama))))
 
 

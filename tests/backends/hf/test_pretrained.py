@@ -69,7 +69,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         changed(lambda tensor: tensor[:5], "layers.1.mlp.gate"),
         ("first: model.layers.1.mlp.gate_proj.weight has the shape [5, 16] in the file, but [24, 16]",),
     ),
-    "another vocabulary": (config(vocab_size=5000), ("vocab_size: 5000", "has 4096 rows in the file")),
+    "another vocabulary": (config(vocab_size=5000), ("vocab_size: 5000", "in the files has 4096 rows")),
     "flat shards": (
         changed(lambda tensor: tensor.flatten()[:7], "mlp"),
         ("are one-dimensional, like the shards of DeepSpeed ZeRO-3",),
@@ -78,7 +78,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "more layers": (config(num_hidden_layers=3), ("the model has 3 layers, but the files contain 2",)),
     "a wrapper of one's own": (
         renamed(lambda name: f"student.net.{name}"),
-        ("names that begin with 'student.net.'",),
+        ("the names of the missing tensors begin with 'student.net.'",),
     ),
     "an adapter inside": (with_adapter_inside, ("a PEFT adapter was still attached",)),
     "other names": (

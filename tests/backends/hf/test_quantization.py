@@ -174,7 +174,7 @@ def test_a_full_fine_tune_is_refused(nf4: HFBackend, tmp_path: Path) -> None:
     quantized = save_quantized(tmp_path / "tuned", "nf4")
     plain = load_backend(key_of())
     with pytest.raises(
-        BackendError, match=r"the fine-tuned model .* is quantized \(nf4\), but the base is not"
+        BackendError, match=r"the fine-tuned model .* is quantized \(nf4\), but the base model is not"
     ):
         plain.attach(AdapterKey(None, model=str(quantized)))
     plain.close()

@@ -60,9 +60,9 @@ def test_ids_that_have_a_row_and_one_meaning_are_compared(
             {**WORDS, "<pad>": 8},
             "'<pad>' with the id 8, but the base model's embedding has only 8 rows (0 to 7)",
         ),
-        ({**WORDS, "d": 3, "c": 4}, "id 3 is 'd', but 'c' in the base model"),
-        ({"[UNK]": 0, "b": 1, "a": 2, "c": 3}, "id 1 is 'b', but 'a' in the base model"),
-        ({"[UNK]": 0, "a": 1, "b": 2, "c": 5}, "'c' has the id 5, but 3 in the base model"),
+        ({**WORDS, "d": 3, "c": 4}, "id 3 is 'd', but 'c' in the base model's tokenizer"),
+        ({"[UNK]": 0, "b": 1, "a": 2, "c": 3}, "id 1 is 'b', but 'a' in the base model's tokenizer"),
+        ({"[UNK]": 0, "a": 1, "b": 2, "c": 5}, "'c' has the id 5, but the id 3 in the base model"),
     ],
 )
 def test_an_id_without_a_row_or_with_two_meanings_is_named(
@@ -167,7 +167,7 @@ def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
         backend.attach(AdapterKey(str(folder)))
     small = tmp_path / "small"
     resized(base, small, 4000, **SAVED)
-    with pytest.raises(BackendError, match=r"use ids up to 4095, for which this tensor has no rows"):
+    with pytest.raises(BackendError, match=r"token ids up to 4095, but the adapter's tensor has only 4000"):
         backend.attach(AdapterKey(str(small)))
 
 

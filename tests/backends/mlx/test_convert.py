@@ -138,7 +138,7 @@ def test_the_tokenizer_goes_with_the_adapter(tmp_path: Path) -> None:
 def test_a_destination_is_replaced_only_where_it_may_be(tmp_path: Path) -> None:
     (tmp_path / "mlx").mkdir()
     (tmp_path / "mlx" / "mine.txt").write_text("mine", "utf-8")
-    with pytest.raises(ConversionError, match="is not empty; choose another folder, or overwrite it"):
+    with pytest.raises(ConversionError, match="is not empty; choose another folder, or pass --overwrite"):
         convert_adapter(HEALTHY, tmp_path / "mlx")
     assert [path.name for path in (tmp_path / "mlx").iterdir()] == ["mine.txt"]
     convert_adapter(HEALTHY, tmp_path / "mlx", overwrite=True)

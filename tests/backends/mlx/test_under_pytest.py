@@ -55,11 +55,11 @@ def test_a_suite_without_torch_and_without_peft(pytester: pytest.Pytester) -> No
     [
         (
             "quantization: nf4",
-            "*models.ft.quantization: only kind: hf supports this field. With kind: mlx, remove it and use*",
+            "*models.ft.quantization: only kind: hf supports this field. With kind: mlx, remove this field*",
         ),
         (
             "device: cuda",
-            "*no backend: models.ft.device: found 'cuda'; kind: mlx supports auto, cpu and gpu*",
+            "*no backend: models.ft.device: found 'cuda'; kind: mlx supports only auto, cpu and gpu*",
         ),
     ],
 )

@@ -91,19 +91,19 @@ def test_axes_and_curves_that_are_no_pairs_are_an_error() -> None:
             UNSURE,
             Verdict.WARN,
             (
-                "undecided, the effect may fade: half-life 15.3 tokens (at least 10 required), "
-                f"but its 95 % interval starts at 6.1; add prompts{LEFT} DETAIL"
+                "undecided, the effect may fade too fast: half-life 15.3 tokens (at least 10 required), "
+                f"but the 95 % interval of the half-life starts at 6.1; add prompts{LEFT} DETAIL"
             ),
         ),
         (
             FLAT[:3],
             Verdict.WARN,
-            "undecided: only 3 prompts show an effect at every point, at least 4 are needed DETAIL",
+            "undecided: only 3 prompts show an effect at every point, but at least 4 are needed DETAIL",
         ),
         (
             (),
             Verdict.WARN,
-            "undecided: only 0 prompts show an effect at every point, at least 4 are needed DETAIL",
+            "undecided: only 0 prompts show an effect at every point, but at least 4 are needed DETAIL",
         ),
     ],
 )
@@ -144,7 +144,7 @@ def test_what_is_within_its_null_at_the_end_is_gone() -> None:
     assert found.verdict is Verdict.FAIL
     assert found.score == 0.0
     assert found.message.startswith("the effect is gone at 100 tokens: 0.0125 nats (floor 0.02, z +")
-    assert found.message.endswith("σ), not clearly more than random adapters DETAIL")
+    assert found.message.endswith("σ), not clearly more than that of random adapters DETAIL")
 
 
 def test_without_a_null_what_is_below_the_floor_at_the_end_is_gone() -> None:

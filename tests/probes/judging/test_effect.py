@@ -49,14 +49,14 @@ def judged(effect: float, interval: Interval | None, draws: tuple[float, ...] | 
             Interval(0.04, 0.06),
             (0.01, 0.04, 0.02, 0.005),
             Verdict.WARN,
-            "increase runs of null_adapter",
+            "increase the option runs of null_adapter",
         ),
         (
             0.2,
             Interval(0.1, 0.3),
             None,
             Verdict.PASS,
-            "not compared with random adapters, so the floor and the interval decide",
+            "not compared with random adapters, so only the floor and the 95 % interval decide",
         ),
         (0.01, Interval(0.005, 0.03), None, Verdict.FAIL, "too small: 0.01"),
         (0.2, Interval(0.1, 0.3), (0.001, 0.001, 0.001), Verdict.PASS, "0 of 3 random adapters"),
@@ -184,7 +184,7 @@ def plain(effect: float, interval: Interval | None, bar: EffectCriteria = BAR, *
     return judge_effect(Measurement(raw=effect), interval, nulls, bar, subtract_null=False)
 
 
-ALONE = "not compared with random adapters, so the floor and the interval decide"
+ALONE = "not compared with random adapters, so only the floor and the 95 % interval decide"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,8 @@ ALONE = "not compared with random adapters, so the floor and the interval decide
         (
             plain(0.2, None, EffectCriteria(0.02, 3), 0.1, 0.5, -0.4),
             (
-                "not clearly more than random adapters (increase runs of null_adapter, or positions); "
+                "not clearly more than random adapters (increase the option runs of null_adapter, or the "
+                "option positions); "
                 "one item is not enough to decide (add items): 0.2 nats (floor 0.02; z +0.23σ, needs 3)"
             ),
         ),

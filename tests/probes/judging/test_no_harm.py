@@ -35,7 +35,7 @@ def harm(value: float, low: float | None, high: float = 0.0, margin: float = 0.1
         (
             harm(0.3, 0.2, 0.4),
             Verdict.FAIL,
-            "harm: nats lost = +0.3 (at most 0.1 allowed, at least +0.2 with 95 % confidence)",
+            "harm: nats lost = +0.3 (at most 0.1 allowed; with 95 % confidence it is at least +0.2)",
         ),
         (harm(0.3, 0.05, 0.5), Verdict.WARN, "undecided"),
         (harm(0.0, None), Verdict.WARN, "one item is not enough to decide, add items"),
@@ -160,7 +160,7 @@ def test_two_items_have_a_spread_and_one_has_none() -> None:
         (
             [harm(0.02, -0.01, 0.05)],
             False,
-            "no harm: nats lost = +0.02 (at most 0.1 allowed, at most +0.05 with 95 % confidence)",
+            "no harm: nats lost = +0.02 (at most 0.1 allowed; with 95 % confidence it is at most +0.05)",
             0.1 / 0.12,
         ),
     ],
@@ -177,7 +177,7 @@ def test_a_gain_that_is_asked_for() -> None:
     judged = judge_no_harm([harm(-0.3, -0.4, -0.2, margin=-0.1)])
     assert (judged.verdict, judged.score) == (Verdict.PASS, pytest.approx(0.75))
     judged = judge_no_harm([harm(-0.05, -0.08, -0.02, margin=-0.1)])
-    bounds = "(at most -0.1 required, at least -0.08 with 95 % confidence)"
+    bounds = "(at most -0.1 required; with 95 % confidence it is at least -0.08)"
     assert judged.message == f"too little gained: nats lost = -0.05 {bounds}"
     assert (judged.verdict, judged.score) == (Verdict.FAIL, pytest.approx(1 / 3))
 

@@ -139,12 +139,12 @@ def test_the_largest_loss_of_a_margin(value: float, loss: float) -> None:
         (
             "rate",
             math.nan,
-            "no rate can be below this value; write a number from 0 (none at all) to 1 (switched off)",
+            "this cannot be a rate; write a number from 0 (nothing is allowed) to 1 (condition switched off)",
         ),
         (
             "rate",
             -0.1,
-            "no rate can be below this value; write a number from 0 (none at all) to 1 (switched off)",
+            "this cannot be a rate; write a number from 0 (nothing is allowed) to 1 (condition switched off)",
         ),
     ],
 )

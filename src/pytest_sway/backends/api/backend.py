@@ -54,8 +54,8 @@ _MOST_OTHERS = 8
 """Other adapters with which the base and the fine-tune are asked in one batch, to see them mixed up."""
 _EPSILONS = {"fp16": 2.0**-10, "bf16": 2.0**-7}
 _ALIKE = (
-    "the server returned identical numbers for both models: they are the same model under two names, or the "
-    "server does not apply the adapter"
+    "the server returned identical log-probabilities for the base model and the fine-tuned model: they are "
+    "the same model under two names, or the server does not apply the adapter"
 )
 
 
@@ -110,7 +110,9 @@ class APIBackend(PromptEncoding, ServerBackend):
         """By what was seen: whether a repeated request, and one among others, has the same digits."""
         noise = self._served.noise if self._served is not None else 0.0
         if self._served is not None and not self._served.repeats:
-            return Determinism("loose", ("the server returned different numbers for the same request",))
+            return Determinism(
+                "loose", ("the server returned different log-probabilities for the same request",)
+            )
         if noise == 0.0 or batch_invariant:
             return Determinism("strict")
         return Determinism(
@@ -159,9 +161,11 @@ class APIBackend(PromptEncoding, ServerBackend):
         """Load what the round names."""
         for view in views:
             if view.base != self._digest:
-                raise BackendError(f"view {view.label()} belongs to another base model")
+                raise BackendError(f"cannot evaluate {view.label()}: it belongs to another base model")
             if not view.is_base and view.adapter != self._current.subject.tuned.adapter:
-                raise BackendError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+                raise BackendError(
+                    f"cannot evaluate {view.label()}: its adapter {view.adapter[:8]} is not attached"
+                )
         try:
             self._current.prepare(views)
         except RequestError as error:

@@ -37,7 +37,7 @@ def remarks_on(key: ModelKey, base: ServedBase) -> Remarks:
     kept = "are not cached on disk (to cache them, set models.ft.revision)"
     if key.revision:
         kept = f"are cached on disk only for the revision {key.revision} (models.ft.revision)"
-    notes = [f"the base is {where}. Its weights cannot be verified, so its answers {kept}"]
+    notes = [f"the base model is {where}. Its weights cannot be verified, so its answers {kept}"]
     if facts.top and not facts.is_whole:
         notes.append(
             f"divergences compare {_compared(facts)} and treat all other tokens as a single token. They are "
@@ -50,5 +50,5 @@ def remarks_on(key: ModelKey, base: ServedBase) -> Remarks:
 def _compared(facts: ServerFacts) -> str:
     """The tokens that a divergence tells apart: the rule's name."""
     if facts.names_chosen:
-        return f"the top {facts.top} tokens of the base"
+        return f"the top {facts.top} tokens of the base model"
     return f"the tokens in the top {facts.top} of both models"

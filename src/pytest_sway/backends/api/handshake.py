@@ -104,8 +104,9 @@ def check_comparable(base: ServerFacts, tuned: ServerFacts) -> None:
     """Raise BackendError where the numbers of two servers cannot be compared."""
     if _distributions(base) != _distributions(tuned):
         raise BackendError(
-            f"the base model's server returns {_tokens(base)} per position, but the fine-tuned model's "
-            f"server returns {_tokens(tuned)}. Start both servers with the same --max-logprobs"
+            f"the base model's server returns the log-probabilities of {_tokens(base)} per position, but the "
+            f"fine-tuned model's server returns those of {_tokens(tuned)}. Start both servers with the same "
+            "--max-logprobs"
         )
 
 
@@ -138,7 +139,7 @@ def _check_tokenizer(client: CompletionsClient, model: str, trial: TrialText) ->
     if theirs is not None and tuple(theirs) != trial.ids:
         raise BackendError(
             f"the server's tokenizer for {model!r} gives different token ids than the local tokenizer. Set "
-            "tokenizer in the spec to this model's tokenizer (a folder or a Hub name)"
+            "models.ft.tokenizer to this model's tokenizer (a folder or a Hub name)"
         )
 
 

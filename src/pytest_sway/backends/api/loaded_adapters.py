@@ -153,7 +153,7 @@ class LoadedAdapters(ServedSubject):
         if silent:
             raise BackendError(
                 f"the server silently ignores the adapter's changes in {', '.join(silent)}; "
-                f"{HOW_TO_START}. M… must include {' '.join(self._source.suffixes)}"
+                f"{HOW_TO_START}. The modules M… must include {' '.join(self._source.suffixes)}"
             )
 
     def _check_adapter(self) -> None:

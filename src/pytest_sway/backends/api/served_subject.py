@@ -94,7 +94,8 @@ class UnchangedModel:
         moved = self.distance()
         if moved > SAME_NATS:
             raise BackendError(
-                f"the answers of {self._label} changed by {moved:.3g} nats since the start of this run. "
+                f"the log-probabilities of {self._label} changed by {moved:.3g} nats since the start of this "
+                "run. "
                 "Either the server was restarted with other weights or settings, or it mixes up concurrent "
                 "requests"
             )
@@ -151,8 +152,8 @@ class NamedModels(ServedSubject):
         """Both models must be those of the start."""
         if any(view.null is not None or view.scale != 1.0 for view in views):
             raise BackendError(
-                "null adapters and strengths other than 1 are not supported when a spec compares two served "
-                "models"
+                "random (null) adapters and adapter strengths other than 1 are not supported when a spec "
+                "compares two served models"
             )
         for one in self._unchanged:
             one.check()

@@ -20,7 +20,8 @@ UNSUPPORTED = {
     "Ollama": f"Ollama {_NO_SCORES}; evaluate its GGUF file and the adapter folder with kind: gguf",
     "LM Studio": f"LM Studio {_NO_SCORES}; {_USE_FILES}",
     "mlx_lm.server": f"mlx_lm.server {_NO_SCORES} and does not accept token ids; {_USE_FILES}",
-    "transformers serve": "transformers serve ignores echo and logprobs and does not accept token ids; "
+    "transformers serve": "the server `transformers serve` ignores the fields echo and logprobs of a "
+    "request and does not accept token ids; "
     f"{_USE_FILES}",
     "TGI": f"Text Generation Inference {_NO_SCORES} in OpenAI's format; {_USE_FILES}",
     "llama-server": f"llama.cpp's llama-server {_NO_SCORES} over this API; use kind: gguf, which can "

@@ -62,8 +62,8 @@ class DifferentialBackend(AnsweringBackend):
         if adapter.model is not None:
             raise BackendError(
                 f"{self._key.entry_point} has the methods as_base and as_finetuned, so it represents one "
-                "base with an adapter. Remove defaults.differential: false and use the same base for "
-                "models.base and models.ft"
+                "base model with an adapter. Remove defaults.differential: false and use the same base model "
+                "for models.base and models.ft"
             )
         self.close()
         self._model = DifferentialModel.build(self._factory, self._key, adapter)
@@ -163,10 +163,13 @@ class DifferentialBackend(AnsweringBackend):
             )
         for view in request.views:
             if view.adapter not in ("", self._adapter):
-                return "the adapter of the view is not attached"
+                return f"cannot evaluate {view.label()}: its adapter is not attached"
             if view.null is not None and view.null.family not in self.null_families:
                 family = view.null.family
-                return f"as_null_adapter does not support {family} null adapters; write family: gaussian"
+                return (
+                    f"the method as_null_adapter does not support random (null) adapters of the family "
+                    f"{family}; write family: gaussian"
+                )
         return ""
 
 

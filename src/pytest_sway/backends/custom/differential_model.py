@@ -53,7 +53,8 @@ class DifferentialModel:
         if missing := [method for method in DIFFERENTIAL_METHODS if not hasattr(instance, method)]:
             owner = type(instance).__name__
             raise BackendError(
-                f"{name}: {owner} has no {' and no '.join(missing)}; both methods are required"
+                f"{name}: {owner} has no method {' and no method '.join(missing)}; as_base and as_finetuned "
+                "are both required"
             )
         self._check_preflight()
         optional = {word for word, method in _OPTIONAL_METHODS.items() if hasattr(instance, method)}
@@ -169,7 +170,10 @@ class DifferentialModel:
             raise BackendError(str(error)) from error
         capabilities = {word for word, needed in VIEW_CAPABILITIES.items() if not missing & {*needed}}
         if not capabilities:
-            raise BackendError(f"{self._name}: its views have no {', no '.join(sorted(missing))}")
+            raise BackendError(
+                f"{self._name}: nothing can be evaluated, because the objects in `with as_base()` and "
+                f"`with as_finetuned()` lack the methods {', '.join(sorted(missing))}"
+            )
         return capabilities
 
 

@@ -75,7 +75,8 @@ def next_tokens_divergence(kind: Kind, p: NextTokens, q: NextTokens) -> float:
     """
     if p.vocabulary != q.vocabulary:
         raise RequestError(
-            f"next_token_dist: vocab_size is {p.vocabulary} in one view and {q.vocabulary} in the other"
+            f"next_token_dist: vocab_size is {p.vocabulary} for one of the two compared models and "
+            f"{q.vocabulary} for the other"
         )
     if p.is_whole and q.is_whole:
         return _whole_divergence(kind, _normalised(p.nats), _normalised(q.nats))
@@ -87,8 +88,8 @@ def _whole_divergence(kind: Kind, p: np.ndarray, q: np.ndarray) -> float:
     impossible = np.isneginf(q)
     if kind == "kl" and (infinite := np.flatnonzero(impossible & ~np.isneginf(p))).size:
         raise RequestError(
-            f"the KL divergence is infinite: the probability of token {infinite[0]} is zero in only one of "
-            "the two views; use the Jensen-Shannon divergence (divergence: js)"
+            f"the KL divergence is infinite: the probability of the token id {infinite[0]} is zero for only "
+            "one of the two compared models; use the Jensen-Shannon divergence (divergence: js)"
         )
     return float(divergence(np, kind, np.maximum(p, _LEAST_NATS), np.where(impossible, _LEAST_NATS, q)))
 

@@ -108,8 +108,8 @@ class OpenView:
         rolling = self._rolling(text)
         if not len(rolling.nats):
             raise RequestError(
-                f"{self._name}: {describe(text)} has fewer than two tokens, so no token has a context to be "
-                "scored in"
+                f"{self._name}: {describe(text)} cannot be scored: it has fewer than two tokens, and the "
+                "first token of a text has no context"
             )
         total = self._logprob(rolling.total, "rolling_logprob")
         sum_of_parts = float(rolling.nats.sum())

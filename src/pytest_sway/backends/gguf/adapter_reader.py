@@ -62,7 +62,7 @@ def read_adapter(path: Path, layout: TensorLayout, config: Any) -> GGUFAdapter:
     architecture = _text(reader, gguf.Keys.General.ARCHITECTURE)
     if architecture != layout.name:
         raise BackendError(
-            f"{path} is an adapter for a {architecture} model, but the base is a {layout.name} model"
+            f"{path} is an adapter for a {architecture} model, but the base model is a {layout.name} model"
         )
     alpha = reader.get_field(gguf.Keys.Adapter.LORA_ALPHA)
     modules = _modules(path, reader, layout, config, float(alpha.contents()) if alpha is not None else 0.0)
@@ -88,14 +88,17 @@ def _modules(
         a, b = (None if one is None else gguf.quants.dequantize(one.data, one.tensor_type) for one in found)
         if a is None or b is None or (b.shape[0], a.shape[1]) != shape or a.shape[0] != b.shape[1]:
             shapes = [None if one is None else one.shape for one in (a, b)]
-            raise BackendError(f"{path} does not fit the base: {place} has factors of shapes {shapes}")
+            raise BackendError(
+                f"{path} does not fit the base model: for {place}, whose weight has the shape {shape}, "
+                f"lora_a and lora_b have the shapes {shapes[0]} and {shapes[1]}"
+            )
         modules[name] = LoraModule(
             torch.tensor(a, dtype=torch.float32),
             torch.tensor(_transformers_order(layout, name, b), dtype=torch.float32),
             alpha / a.shape[0] if alpha else 1.0,
         )
     if tensors or not modules:
-        first = min(tensors, default="nothing")
+        first = min(tensors, default="none of the model's linear layers")
         raise BackendError(
             f"{path} changes {first}, but llama.cpp applies LoRA only to the linear layers of the "
             "transformer blocks"

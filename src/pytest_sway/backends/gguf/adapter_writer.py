@@ -32,7 +32,8 @@ def _add_factors(writer: gguf.GGUFWriter, modules: Mapping[str, LoraModule], lay
         place = layout.tensor_name(name)
         if place is None:
             raise BackendError(
-                f"the adapter changes {name}, but GGUF's architecture {layout.name} has no tensor for it"
+                f"the adapter cannot be converted to GGUF: it changes {name}, and GGUF's architecture "
+                f"{layout.name} has no tensor for this module"
             )
         b = layout.ordered(name, module.b.numpy() * np.float32(module.scaling))
         writer.add_tensor(f"{place}.weight.lora_a", np.ascontiguousarray(module.a.numpy()))

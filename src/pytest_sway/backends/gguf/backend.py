@@ -101,7 +101,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
             raise BackendError("another adapter is still attached to this backend")
         if adapter.model is not None:
             raise BackendError(
-                "kind: gguf supports only adapters on a base; use kind: hf for a full fine-tune"
+                "kind: gguf supports only adapters on a base model; use kind: hf for a full fine-tune"
             )
         if adapter.path is not None and is_gguf_name(adapter.path):
             file = read_adapter(Path(adapter.path), self._base.layout, self._base.config)
@@ -158,11 +158,13 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         """Start the server anew where it lacks a null of this round, or its context is too short for it."""
         for view in views:
             if view.base != self._digest:
-                raise BackendError(f"view {view.label()} belongs to another base model")
+                raise BackendError(f"cannot evaluate {view.label()}: it belongs to another base model")
             if view.is_base:
                 continue
             if view.adapter != self._adapter:
-                raise BackendError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+                raise BackendError(
+                    f"cannot evaluate {view.label()}: its adapter {view.adapter[:8]} is not attached"
+                )
             self._write(view.null)
         needed = max(self._slot_context, 2 ** math.ceil(math.log2(longest)))
         if len(self._files) > _MOST_FILES:

@@ -86,7 +86,7 @@ def _quantization_notes(types: Counter[str]) -> tuple[str, ...]:
     kinds = [f"{count} {name}" for name, count in types.most_common() if name not in _AS_TRAINED]
     if not kinds:
         return ()
-    quantized = f"the base's weights are quantized ({', '.join(kinds)} tensors)"
+    quantized = f"the base model's weights are quantized ({', '.join(kinds)} tensors)"
     return (f"{quantized}, and the adapter is evaluated on the quantized weights",)
 
 

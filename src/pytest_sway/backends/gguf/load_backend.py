@@ -69,7 +69,8 @@ def _on_running_server(key: ModelKey, moment: datetime | None) -> RunningServerB
 
     if not is_gguf_name(key.base):
         raise BackendError(
-            "with kind: gguf and an endpoint, base must be the GGUF file that the server was started with; "
+            "with kind: gguf and an endpoint, models.ft.base must be the GGUF file that the server was "
+            "started with; "
             f"found {key.base}"
         )
     endpoint = endpoint_of(key.endpoint, key.api_key, "models.ft.endpoint")

@@ -22,7 +22,10 @@ from pytest_sway.backends.gguf.file_writer import gguf_file
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout
 from pytest_sway.backends.hf.base_model.checkpoint import Checkpoint
 
-_CONVERT = "convert the model with llama.cpp's convert_hf_to_gguf.py and use the .gguf file as the base"
+_CONVERT = (
+    "convert the model with llama.cpp's convert_hf_to_gguf.py and set models.base.base and models.ft.base to "
+    "the .gguf file"
+)
 _END_KEYS = ("add_eos_token_id", "add_eot_token_id", "add_eom_token_id")
 
 

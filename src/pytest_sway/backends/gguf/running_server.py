@@ -83,7 +83,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
             notes=(
                 *zero_update_notes(zero, len(file.modules)),
                 *self._base.model.notes,
-                f"the files of {self._server.url} are known only by name; their contents cannot be verified",
+                f"{self._server.url} reports only the names of its files; their contents cannot be verified",
             ),
         )
         try:
@@ -109,9 +109,9 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
         """The base must answer what it did at first."""
         for view in views:
             if view.base != self._digest or view.adapter not in ("", self._adapter_digest):
-                raise BackendError(f"view {view.label()} belongs to another model")
+                raise BackendError(f"cannot evaluate {view.label()}: it belongs to another model")
             if view.null is not None:
-                raise BackendError("null adapters cannot be used with an external llama-server")
+                raise BackendError("random (null) adapters cannot be used with an external llama-server")
         if (
             self._first is not None
             and np.abs(self._trial(View(self._digest)) - self._first).max() > _SAME_NATS
@@ -135,7 +135,7 @@ class RunningServerBackend(PromptEncoding, LlamaAnswers):
         if served != base.path.name:
             raise BackendError(
                 f"the server at {client.url} was started with {served or 'a model without a name'}, but the "
-                f"base is {base.path.name}. Use the same file for both"
+                f"spec's base model is {base.path.name}. Use the same file for both"
             )
 
     def _check_adapter(self, subject: Subject) -> None:

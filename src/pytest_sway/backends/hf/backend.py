@@ -254,9 +254,9 @@ class HFBackend(PromptEncoding, WeightsBackend):
         self._entries += 1
         for view in dict.fromkeys(views):
             if view.base != self._view_digest():
-                raise RequestError(f"view {view.label()} belongs to another base model")
+                raise RequestError(f"cannot evaluate {view.label()}: it belongs to another base model")
             if self._adapter is None and not view.is_base:
-                raise RequestError(f"no adapter is attached, so view {view.label()} cannot answer")
+                raise RequestError(f"cannot evaluate {view.label()}: no adapter is attached")
         if self._adapter is not None and len(set(views)) > 1:
             self._adapter.enter_rows(views)
         elif self._adapter is not None:

@@ -41,7 +41,7 @@ def next_token_logprobs(
     """
     checkpoint = base.checkpoint
     if checkpoint is None:
-        raise BackendError("the base was not loaded from files")
+        raise BackendError("the base model was not loaded from files")
     if quantization == UNQUANTIZED and stored_quantization(checkpoint.folder, checkpoint.config) is not None:
         raise BackendError(f"{checkpoint.folder} contains only quantized weights")
     try:

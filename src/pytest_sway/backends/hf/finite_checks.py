@@ -12,7 +12,7 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 
 FILE_BROKEN = (
-    "the training diverged, or numbers overflowed when the file was saved; save it again, or "
+    "the training diverged, or numbers overflowed when the file was saved; save the weights again, or "
     "repeat the training"
 )
 """Why a file of weights may hold a NaN or an infinity."""
@@ -36,8 +36,9 @@ def check_base_logits(model: Any, logits: torch.Tensor, base: BaseModel, row: li
         raise BackendError(f"the logits of the base model {base.name} are not finite: {cause}")
     if any(getattr(module, "rope_type", "") == "dynamic" for module in model.modules()):
         raise BackendError(
-            "the rope_type of the base model is dynamic, so its answers depend on the longest text processed "
-            "so far; set another rope_type (linear, yarn, default) in its config.json"
+            "the base model cannot be evaluated: the rope_type of the base model is dynamic, so each answer "
+            "would depend on the longest text processed before. Set another rope_type (linear, yarn, "
+            "default) in its config.json"
         )
 
 
@@ -117,11 +118,11 @@ def _base_cause(model: Any, files: Iterable[Path], row: list[int]) -> str:
     """
     dtype = model.dtype
     if fault := non_finite_tensors(model.state_dict()):
-        return f"it {non_finite_cause(fault, files, dtype)}"
+        return f"the model {non_finite_cause(fault, files, dtype)}"
     if dtype is not torch.float16:
         return (
-            f"its weights are finite, but its activations overflow in {_dtype_name(dtype)}. The values in "
-            "config.json (norms, scales) may differ from those used in training, or its weights are broken"
+            f"its weights are finite, but its activations overflow in {_dtype_name(dtype)}. Either values in "
+            "config.json (norms, scales) differ from those used in training, or the weight files are damaged"
         )
     if _is_finite_in_bf16(model, row):
         return (

@@ -78,7 +78,9 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
         if found.quantization is None:
             model = place.put(model)
         elif place.spread:
-            raise BackendError("models.ft.device: balanced does not support a quantized base model; use auto")
+            raise BackendError(
+                "models.ft.device: balanced does not support a quantized base model; use device: auto"
+            )
         return HFBackend(model.eval(), tokens, base)
     except (OSError, RuntimeError) as error:
         raise BackendError(f"the base model {key.base} cannot be loaded: {error_line(error)}") from error

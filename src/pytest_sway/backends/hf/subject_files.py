@@ -61,7 +61,10 @@ class SubjectFiles:
         if not self.files.below:
             return self.files.notes
         below = shorten_list(list(self.files.below))
-        only = f"only {self.files.folder.name} is evaluated; to evaluate its subfolders, use {below}"
+        only = (
+            f"only the adapter directly in the folder {self.files.folder.name} is evaluated; to evaluate an "
+            f"adapter in a subfolder, set models.ft.adapter to that subfolder ({below})"
+        )
         return (*self.files.notes, only)
 
     @property

@@ -13,7 +13,7 @@ from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.null_weights import Array, product_norm
 
 FILE_BROKEN = (
-    "the training diverged, or numbers overflowed when the file was saved; save it again, or "
+    "the training diverged, or numbers overflowed when the file was saved; save the weights again, or "
     "repeat the training"
 )
 

@@ -142,7 +142,10 @@ def _lora_layer(base: nn.Module, name: str, rank: int, changes_tied_head: bool) 
         if not changes_tied_head:
             layer.__class__ = InputLoRAEmbedding
         return layer
-    raise BackendError(f"{name} is a {type(base).__name__}; mlx-lm has no LoRA layer for this type")
+    raise BackendError(
+        f"the adapter cannot be attached to {name}: mlx-lm has no LoRA layer for the type "
+        f"{type(base).__name__}"
+    )
 
 
 def _dense_layer(base: nn.Module) -> nn.Module:

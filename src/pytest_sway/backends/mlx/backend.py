@@ -172,19 +172,19 @@ class MLXBackend(PromptEncoding, WeightsBackend):
         highest = max(map(max, rows))
         if highest >= self.vocabulary:
             raise RequestError(
-                f"the tokenizer returned token {highest}, but the base model has {self.vocabulary} tokens; "
-                "this is not the base model's tokenizer"
+                f"the tokenizer returned the token id {highest}, but the base model's vocabulary has only "
+                f"{self.vocabulary} tokens; use the base model's own tokenizer"
             )
 
     def _enter(self, view: View) -> None:
         """Put a view's layers in force."""
         self._entries += 1
         if view.base != self._view_digest():
-            raise RequestError(f"view {view.label()} belongs to another base model")
+            raise RequestError(f"no answer for {view.label()!r}: it belongs to another base model")
         if self._adapter is not None:
             self._adapter.enter(view)
         elif not view.is_base:
-            raise RequestError(f"no adapter is attached, so view {view.label()} cannot answer")
+            raise RequestError(f"no answer for {view.label()!r}: no adapter is attached")
 
     def _logits(self, rows: list[list[int]]) -> mx.array:
         logits: mx.array = self._model(mx.array(rows))
@@ -196,8 +196,8 @@ class MLXBackend(PromptEncoding, WeightsBackend):
             self._adapter.enter(View(self._view_digest()))
         if not bool(mx.array_equal(self._logits([self._check_row]), self._check_logits)):
             self._broken = (
-                f"after {after}, the base model no longer gives the same logits as after loading. It is not "
-                "used any more, because further results would be unreliable"
+                "the base model is not used any more, because its results would be unreliable: after "
+                f"{after}, its logits differ from those directly after loading"
             )
             raise BackendError(self._broken)
 

@@ -140,7 +140,9 @@ def use_device(wanted: str) -> None:
         mx.set_default_device(_OWN_DEVICE)
         return
     if wanted not in _DEVICES:
-        raise BackendError(f"models.ft.device: found {wanted!r}; kind: mlx supports auto, cpu and gpu")
+        raise BackendError(
+            f"models.ft.device: found {wanted!r}; kind: mlx supports only auto, cpu and gpu (also named mps)"
+        )
     if not mx.is_available(_DEVICES[wanted]):
         raise BackendError(f"models.ft.device: {wanted!r} is not available in the installed mlx")
     mx.set_default_device(_DEVICES[wanted])

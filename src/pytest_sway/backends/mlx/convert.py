@@ -86,12 +86,13 @@ def convert_adapter(
     if is_mlx_folder(source) is (target == "mlx"):
         raise ConversionError(f"{source} is already an adapter in the format of {_NAMES[target]}")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())) and not overwrite:
-        raise ConversionError(f"{destination} is not empty; choose another folder, or overwrite it")
+        raise ConversionError(f"{destination} is not empty; choose another folder, or pass --overwrite")
     content = read_adapter(source)
     if content.whole:
         raise ConversionError(
-            f"{source} also contains {len(content.whole)} full weight tensors of its base model (first: "
-            f"{min(content.whole)}), which {_NAMES[target]} does not support. PEFT saves such tensors for "
+            f"{source} cannot be converted to the format of {_NAMES[target]}, which supports no full weight "
+            f"tensors of the base model. The adapter contains {len(content.whole)} (first: "
+            f"{min(content.whole)}). PEFT saves such tensors for "
             "modules_to_save and for target_modules that are embeddings. If they are unchanged copies, save "
             "the adapter with save_embedding_layers=False"
         )
@@ -119,7 +120,7 @@ def converted_folder(source: Path) -> Path:
     folder = cache / "pytest-sway" / "converted-adapters" / f"{digest}-{__version__}"
     if not folder.is_dir():
         if notes := _embedding_notes(read_adapter(source)):
-            raise ConversionError(f"{source}: {notes[0]}. Use the adapter with kind: mlx")
+            raise ConversionError(f"{source} cannot be converted to PEFT format: {notes[0]}. Use kind: mlx")
         try:
             convert_adapter(source, folder, "peft")
         except ConversionError:

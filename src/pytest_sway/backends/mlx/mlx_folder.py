@@ -125,8 +125,8 @@ def _update(folder: Path, config: Mapping[str, Any], name: str, parts: Mapping[s
         )
     if "magnitude" in parts and "m" not in needed:
         raise ConversionError(
-            f"{folder / MLX_WEIGHTS} contains m for {name}, but {ADAPTER_CONFIG} sets fine_tune_type: lora; "
-            "the two files come from different runs"
+            f"{folder / MLX_WEIGHTS} contains the DoRA tensor m for {name}, but {ADAPTER_CONFIG} sets "
+            "fine_tune_type: lora; the two files come from different runs"
         )
     a, b = parts["a"], parts["b"]
     if a.ndim == 2:

@@ -83,8 +83,8 @@ def write_peft_folder(content: AdapterContent, folder: Path) -> None:
     """
     if experts := sorted(name for name, update in content.updates.items() if update.has_experts):
         raise ConversionError(
-            f"{content.folder} changes the stacked experts of {experts[0]}; mlx-lm's layout of stacked "
-            "experts has no equivalent in PEFT"
+            f"{content.folder} cannot be converted to PEFT format, because it changes the stacked experts "
+            f"of {experts[0]}: PEFT has no equivalent of mlx-lm's layout of stacked experts"
         )
     tensors: dict[str, mx.array] = {}
     for name, update in content.updates.items():
@@ -130,8 +130,8 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
         is_converted = str(init).lower() in CONVERTED_INITS
         remedy = f"; {_USE_HF}, or" if is_converted else ";"
         raise ConversionError(
-            f"{folder}: init_lora_weights={init!r} changed the base at the start of training{remedy} save "
-            "the adapter as plain LoRA with "
+            f"{folder} cannot be used with mlx-lm: init_lora_weights={init!r} also changed the weights of "
+            f"the base model at the start of training{remedy} save the adapter as plain LoRA with "
             "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
     _check_types(folder, config)
@@ -142,7 +142,9 @@ def _checked_fields(folder: Path, config: Mapping[str, Any]) -> list[str]:
     if refused := sorted(set_fields - ignored):
         named = ", ".join(f"{name}={config[name]!r}" for name in refused)
         by_hf = f"; {_USE_HF}" if set(refused) <= MERGED_LORA_FIELDS else ""
-        raise ConversionError(f"{folder} uses more than LoRA or DoRA: {named}{by_hf}")
+        raise ConversionError(
+            f"{folder} uses more than LoRA or DoRA ({named}), but mlx-lm supports nothing else{by_hf}"
+        )
     return sorted(ignored)
 
 

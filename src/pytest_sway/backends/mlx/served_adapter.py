@@ -77,7 +77,9 @@ class ServedAdapter:
             self._layers.use_base()
             return
         if view.adapter != self.digest:
-            raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+            raise RequestError(
+                f"no answer for {view.label()!r}: the adapter {view.adapter[:8]} is not attached"
+            )
         full = self._tuned if view.null is None else self._contents_of(view.null)
         self._layers.use({name: self._scaled(name, one, view.scale) for name, one in full.items()})
 
@@ -92,7 +94,10 @@ class ServedAdapter:
             BackendError: one of the two is no plain LoRA, or the null changes what the subject does not.
         """
         if content.is_dora:
-            raise BackendError(f"{content.folder} cannot be a null adapter: only plain LoRA is supported")
+            raise BackendError(
+                f"{content.folder} cannot be a null adapter: only plain LoRA adapters are supported as null "
+                "adapters, and this adapter uses DoRA"
+            )
         if self.form != "factors":
             raise BackendError(
                 f"{content.folder} cannot be a null adapter here, because the evaluated adapter changes full "

@@ -98,8 +98,9 @@ def check_fits(content: AdapterContent, model: nn.Module) -> None:
     if absent or extra:
         first = f" (first: {(absent or extra)[0]})"
         raise BackendError(
-            f"the weights in {content.folder} do not match its {ADAPTER_CONFIG} for this base model: "
-            f"{len(absent)} modules are missing and {len(extra)} modules are unexpected{first}"
+            f"the weights in {content.folder} do not match its {ADAPTER_CONFIG} and this base model. Modules "
+            f"that {ADAPTER_CONFIG} selects, but without weights: {len(absent)}; modules with weights, but "
+            f"not selected: {len(extra)}{first}"
         )
     _check_copies(content, modules)
     for name, update in content.updates.items():

@@ -120,13 +120,13 @@ def _verdict(
     if undecided:
         return Verdict.WARN, f"undecided: at least {undecided} are needed"
     if last.within_null:
-        beside = ", not clearly more than random adapters" if last.prediction is not None else ""
+        beside = ", not clearly more than that of random adapters" if last.prediction is not None else ""
         return Verdict.FAIL, f"the effect is gone at {criteria.end}: {last.text}{beside}"
     if criteria.half_life <= 0:
         return Verdict.PASS, f"the effect is still there at {criteria.end}: {last.text}"
     if interval is None or len(slopes) < MIN_CURVES:
         few = f"only {len(slopes)} {criteria.curves} show an effect at every point"
-        return Verdict.WARN, f"undecided: {few}, at least {MIN_CURVES} are needed"
+        return Verdict.WARN, f"undecided: {few}, but at least {MIN_CURVES} are needed"
     if interval.low > -math.log(2) / criteria.half_life:
         return Verdict.PASS, f"the effect lasts: {_pace_text(slopes, criteria)}"
     return Verdict.WARN, f"{_doubt_text(slopes, interval, criteria)}{_remainder_text(last, criteria)}"
@@ -144,8 +144,8 @@ def _doubt_text(slopes: Sequence[float], interval: Interval, criteria: DecayCrit
     pace = _pace_text(slopes, criteria)
     if criteria.life(fmean(slopes)) < criteria.half_life:
         return f"the effect fades too fast: {pace}"
-    bound = f"its 95 % interval starts at {_format_life(criteria.life(interval.low))}"
-    return f"undecided, the effect may fade: {pace}, but {bound}; add {criteria.curves}"
+    bound = f"the 95 % interval of the half-life starts at {_format_life(criteria.life(interval.low))}"
+    return f"undecided, the effect may fade too fast: {pace}, but {bound}; add {criteria.curves}"
 
 
 def _remainder_text(last: Signal, criteria: DecayCriteria) -> str:

@@ -187,10 +187,10 @@ def _null_text(prediction: Prediction | None, criteria: EffectCriteria, group: s
     if not criteria.has_z:
         return "z is not checked"
     if prediction is None:
-        return f"not compared with {group}, so the floor and the interval decide"
+        return f"not compared with {group}, so only the floor and the 95 % interval decide"
     if prediction.z is None:
         reached = f"{prediction.rank} of {prediction.n} {group} reach this effect"
-        decides = "this rank, the floor and the interval decide"
+        decides = "so this number, the floor and the 95 % interval decide"
         return f"no z, {prediction.reason}; {reached}, p ≤ {prediction.rank_p:.2g}; {decides}"
     return f"z {display_z(prediction.z):+.2f}σ, needs {criteria.z:g}"
 
@@ -203,7 +203,10 @@ def _shortcomings(checks: _EffectChecks, criteria: EffectCriteria, group: str) -
             "(add prompts or positions)"
         )
     elif not checks.beyond_null:
-        reasons.append(f"not clearly more than {group} (increase runs of null_adapter, or positions)")
+        reasons.append(
+            f"not clearly more than {group} (increase the option runs of null_adapter, or the option "
+            "positions)"
+        )
     if not checks.big and criteria.has_floor:
         reasons.append(f"perhaps too small (below the floor {criteria.floor:g})")
     if checks.interval is None:

@@ -59,7 +59,8 @@ def _doubtful_gradients(found: Mapping[str, Any]) -> list[str]:
         doubtful.append(f"grad_norm is NaN or infinite at {count} but finite later, so steps were skipped")
     if found["loss_zero_from"] is not None:
         causes = (
-            "either it was NaN and Trainer logged 0 (logging_nan_inf_filter), or it was too small for the log"
+            "either the loss was NaN and Trainer logged 0 (logging_nan_inf_filter), or it was too small for "
+            "the log"
         )
         start = found["loss_zero_from"]
         doubtful.append(f"the loss is 0 from step {start} to the end, and no grad_norm is logged: {causes}")
@@ -72,8 +73,9 @@ def _doubtful_curve(found: Mapping[str, Any]) -> list[str]:
     doubtful = []
     ratio, most = found["convergence_ratio"], found["assert_convergence_ratio_lte"]
     if ratio is not None and ratio > most and not found["diverged"]:
-        hint = "; it also falls little if the model predicted the text before training" if ratio <= 1 else ""
-        share = f"{ratio:.2f} of the initial loss (at most {most:g}{hint})"
+        known = "; a small fall is normal if the base model already predicted the training text well"
+        hint = known if ratio <= 1 else ""
+        share = f"{ratio:.2f} of the initial loss (at most {most:g} allowed{hint})"
         doubtful.append(f"the loss fell too little: {loss_levels(found)}, {share}")
     least = found["assert_smoothness_gte"]
     if found["smoothness"] < least:

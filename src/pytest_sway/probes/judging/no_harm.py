@@ -133,10 +133,10 @@ def _message(harm: Harm, verdict: Verdict) -> str:
         return f"undecided: {size} ({allowed}); one item is not enough to decide, add items"
     if verdict is Verdict.PASS:
         passed = "no harm" if harm.margin >= 0 else "enough gained"
-        return f"{passed}: {size} ({allowed}, at most {harm.interval.high:+.3g} with 95 % confidence)"
+        return f"{passed}: {size} ({allowed}; with 95 % confidence it is at most {harm.interval.high:+.3g})"
     if verdict is Verdict.FAIL:
         failed = "harm" if harm.margin >= 0 else "too little gained"
-        return f"{failed}: {size} ({allowed}, at least {harm.interval.low:+.3g} with 95 % confidence)"
+        return f"{failed}: {size} ({allowed}; with 95 % confidence it is at least {harm.interval.low:+.3g})"
     bounds = f"90 % interval [{harm.interval.low:.3g}, {harm.interval.high:.3g}]"
     return f"undecided: {size} ({allowed}, {bounds}); {_items_needed(harm)}"
 

@@ -44,7 +44,7 @@ def _rate(value: float) -> float:
     """No ceiling of a rate is 1, however it was written."""
     if not value >= 0:
         raise ValueError(
-            "no rate can be below this value; write a number from 0 (none at all) to 1 (switched off)"
+            "this cannot be a rate; write a number from 0 (nothing is allowed) to 1 (condition switched off)"
         )
     return 1.0 if math.isinf(value) else value
 

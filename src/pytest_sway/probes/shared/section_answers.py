@@ -92,15 +92,16 @@ def answers_text(rows: Sequence[Mapping[str, Any]]) -> str:
     beside = [row["answers_lift"] for row in rows if "answers_lift" in row and row["kind"] == "prose"]
     if beside:
         parts.append(
-            f"the answers to the questions of {len(beside)} prose sections have a relative gain of "
-            f"{fmean(beside):.0%}"
+            f"the answers to the questions of {len(beside)} prose section{'s' * (len(beside) > 1)} "
+            f"have a relative gain of {fmean(beside):.0%}"
         )
     compared = [(row["answers_lift"], row["in_context_lift"]) for row in rows if "in_context_lift" in row]
     if compared:
         adapter, context = (fmean(side) for side in zip(*compared, strict=True))
-        needless = ", so the document in the prompt works as well as training" if context >= adapter else ""
+        helps = ", so putting the document into the prompt helps at least as much as training"
+        needless = helps if context >= adapter else ""
         parts.append(
-            "on the answers, the base model with the document in its prompt has a relative gain of "
-            f"{context:.0%}, the adapter without the document {adapter:.0%}{needless}"
+            f"relative gain on the answers: {context:.0%} for the base model with the document in its "
+            f"prompt, {adapter:.0%} for the adapter without the document{needless}"
         )
     return "".join(f"; {part}" for part in parts)

@@ -36,7 +36,9 @@ class ToolUseCase(BaseModel):
                 raise ValueError(found)
         if self.gold_tool_name not in self.schemas:
             names = ", ".join(self.schemas) or "none"
-            raise ValueError(f"gold_tool_name {self.gold_tool_name!r} is not among the tools shown: {names}")
+            raise ValueError(
+                f"gold_tool_name {self.gold_tool_name!r} is not among the tools in tool_spec: {names}"
+            )
         return self
 
     @property

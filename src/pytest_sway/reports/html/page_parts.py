@@ -177,7 +177,7 @@ def _verdict(verdict: Verdict) -> str:
 def _details(result: ProbeResult, n: str) -> str:
     texts = [result.message, null_text.probe_sentence(result), null_text.rank_profile(result)]
     if result.not_calibrated:
-        texts.append(f"not compared with null adapters: {result.not_calibrated}")
+        texts.append(f"not compared with random (null) adapters: {result.not_calibrated}")
     return (
         f"<h3>{escape_html(result.name)}</h3>"
         + "".join(f"<p>{escape_html(_sentence(text))}</p>" for text in texts if text)

@@ -118,8 +118,8 @@ def _peft_type(folder: Path, config: dict[str, Any]) -> str:
     if peft_type != "LORA" and peft_type not in OTHER_PEFT_TYPES:
         served = ", ".join(sorted({"LORA", *OTHER_PEFT_TYPES}))
         raise BackendError(
-            f"{folder}: peft_type {peft_type} is not supported, because it is not equivalent to a change of "
-            f"weights (supported: {served}); {_MERGE_ADVICE}"
+            f"{folder}: peft_type {peft_type} is not supported, because its effect is not equivalent to a "
+            f"change of the model's weights (supported: {served}); {_MERGE_ADVICE}"
         )
     return peft_type
 
@@ -135,7 +135,7 @@ def _ignored_fields(
     known = {f.name for f in fields(_config_class(peft_type))}
     unknown = changed.keys() - known - _checked_fields(peft_type)
     if unchecked := sorted(changed.keys() & known - _checked_fields(peft_type)):
-        cause, refused = "its effect on the weights has not been verified", unchecked
+        cause, refused = "the effect of this setting on the weights has not been verified", unchecked
     else:
         cause, refused = variant_cause(config), variant_fields(config, unknown)
     if refused:
@@ -150,7 +150,7 @@ def _task_notes(config: dict[str, Any]) -> tuple[str, ...]:
     if task in (None, "CAUSAL_LM"):
         return ()
     return (
-        f"the adapter's task_type is {task}; it is evaluated with the language modelling head of the base",
+        f"the adapter's task_type is {task}; it is evaluated with the base model's language modelling head",
     )
 
 

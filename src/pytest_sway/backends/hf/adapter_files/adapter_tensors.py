@@ -59,8 +59,8 @@ def check_complete(files: AdapterFiles, missing: Iterable[str], unexpected: Iter
     absent, extra = sorted(map(_as_saved, missing)), sorted(map(_as_saved, unexpected))
     if absent or extra:
         raise BackendError(
-            f"{files.weights} does not match the adapter that {ADAPTER_CONFIG} describes for this base: "
-            f"{_count_and_first(absent, 'missing')}; {_count_and_first(extra, 'unexpected')}"
+            f"{files.weights} does not match the adapter that {ADAPTER_CONFIG} describes for this base "
+            f"model: {_count_and_first(absent, 'missing')}; {_count_and_first(extra, 'unexpected')}"
             f"{_task_hint(files)}"
         )
 
@@ -77,9 +77,10 @@ def check_shapes(files: AdapterFiles, state: StateDict, expected: Mapping[str, t
     if wrong:
         first = wrong[0]
         raise BackendError(
-            f"{files.weights} does not fit the base model: {len(wrong)} of {len(state)} tensors have another "
-            f"shape (first: {first} is {list(state[first].shape)}, expected {list(expected[first].shape)} "
-            f"from {ADAPTER_CONFIG} and the base); use the base model that the adapter was trained on"
+            f"{files.weights} does not fit the base model: {len(wrong)} of {len(state)} tensors have the "
+            f"wrong shape (first: {first} has the shape {list(state[first].shape)}, but {ADAPTER_CONFIG} and "
+            f"the base model require {list(expected[first].shape)}); use the base model that the adapter was "
+            "trained on"
             f"{_task_hint(files)}"
         )
 

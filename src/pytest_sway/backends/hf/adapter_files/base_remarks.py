@@ -62,12 +62,14 @@ def _trained_base(trained: TrainedQuantization, base: BaseModel, kind: str) -> T
     remedy = f"set quantization: {trained.name} for models.base and models.ft"
     remedy = remedy if kind == "hf" else f"{remedy} and use kind: hf"
     if trained.name == UNQUANTIZED:
-        remedy = "use the unquantized base"
+        remedy = "use the unquantized base model"
     theirs = (
-        "the unquantized base" if trained.name == UNQUANTIZED else f"the base quantized as {trained.name}"
+        "the unquantized base model"
+        if trained.name == UNQUANTIZED
+        else f"the base model quantized as {trained.name}"
     )
     return TrainedBase(
         trained.name,
-        f"the adapter was trained on {theirs} ({trained.source}), but the spec's base is {ours}",
+        f"the adapter was trained on {theirs} ({trained.source}), but the spec's base model is {ours}",
         f"{remedy} to evaluate the adapter on the weights that it was trained on",
     )

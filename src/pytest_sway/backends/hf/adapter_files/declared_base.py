@@ -63,7 +63,7 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
         return None
     statement = (
         f"adapter_config.json states that the adapter was trained on {_hub_name(named)}, but the spec's base "
-        f"is {base.name}"
+        f"model is {base.name}"
     )
     if base.is_gguf_file:
         return _gguf_mismatch(statement, named, base)
@@ -72,22 +72,22 @@ def declared_base_mismatch(adapter: Path, config: Mapping[str, Any], base: BaseM
         return None
     theirs, ours = _model_name(named), [_model_name(base.name), *_other_names(base)]
     if folder is not None:
-        return BaseMismatch(f"{statement}, which has different weight files", is_certain=True)
+        return BaseMismatch(f"{statement}. The weight files of the two differ", is_certain=True)
     if theirs.casefold() in {name.casefold() for name in ours}:
         return _revision_mismatch(config, named, base)
     if _without_quantization(theirs) in {_without_quantization(name) for name in ours}:
         return BaseMismatch(
-            f"{statement}, which is the same model in another quantization, with different weights",
+            f"{statement}. These are two quantizations of the same model, so their weights differ",
             is_certain=True,
             is_quantization=True,
         )
     if _is_hub_name(named):
         text = (
-            f"{statement}. Unless both have the same weights, the results do not apply to the adapter as it "
-            "was trained"
+            f"{statement}. Unless both have the same weights, the results do not show what the adapter does "
+            "on the model that it was trained on"
         )
         return BaseMismatch(text, is_certain=True)
-    return BaseMismatch(f"{statement}. It is unknown whether both are the same model", is_certain=False)
+    return BaseMismatch(f"{statement}. It is unknown whether these two are the same model", is_certain=False)
 
 
 def _gguf_mismatch(statement: str, named: str, base: BaseModel) -> BaseMismatch | None:
@@ -95,7 +95,7 @@ def _gguf_mismatch(statement: str, named: str, base: BaseModel) -> BaseMismatch 
     theirs, ours = _without_quantization(_model_name(named)), _GGUF_ENDING.sub("", _model_name(base.name))
     if theirs == ours.casefold():
         return None
-    text = f"{statement}. It is unknown whether this file was converted from that model"
+    text = f"{statement}. It is unknown whether this GGUF file was converted from the model of the training"
     return BaseMismatch(text, is_certain=False)
 
 
@@ -113,8 +113,8 @@ def _revision_mismatch(config: Mapping[str, Any], named: str, base: BaseModel) -
     ours = base.revision or f"main ({commit['commit'][:_MIN_COMMIT_DIGITS]})"
     return BaseMismatch(
         f"adapter_config.json states that the adapter was trained on revision {theirs} of "
-        f"{_hub_name(named)}, but the spec's base is revision {ours}. Set revision: {theirs} to evaluate "
-        "the adapter on the revision that it was trained on",
+        f"{_hub_name(named)}, but the spec's base model is revision {ours}. Set revision: {theirs} to "
+        "evaluate the adapter on the revision that it was trained on",
         is_certain=True,
     )
 

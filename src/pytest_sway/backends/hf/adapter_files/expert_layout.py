@@ -124,9 +124,10 @@ def _is_d2(alike: list[_ExpertParameter], files: AdapterFiles, state: StateDict)
     if len(possible) > 1:
         first, second = alike[0].sides
         raise BackendError(
-            f"{files.folder} is not supported: its target_parameters are {first} × {second} experts. "
-            "Some versions of PEFT save the update of such experts, and others its transpose, in tensors of "
-            f"the same shapes. {_unknown_layout_cause(files)}{_REMEDY}"
+            f"cannot tell whether {files.folder} contains the update of the experts in target_parameters or "
+            f"the transpose of this update: the experts are {first} × {second}, some versions of PEFT save "
+            "the update and others the transpose, and both have the same shapes. "
+            f"{_unknown_layout_cause(files)}{_REMEDY}"
         )
     return next(iter(possible))
 
@@ -157,8 +158,8 @@ def _unknown_layout_cause(files: AdapterFiles) -> str:
             '(e.g. "peft_version": "0.17.1"), or '
         )
     return (
-        f"The file's peft_version {files.config['peft_version']} does not determine which of the two it "
-        "contains (the version of transformers, or the commit of a development version, matters too); "
+        f"The peft_version {files.config['peft_version']} in {ADAPTER_CONFIG} does not decide this (the "
+        "version of transformers, or the commit of a development version, matters too); "
     )
 
 

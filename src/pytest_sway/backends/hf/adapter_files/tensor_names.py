@@ -59,7 +59,8 @@ def peft_tensor_names(keys: Iterable[str], tuner_prefix: str) -> PeftTensorNames
     for key, name in changes.names.items():
         if (other := first.setdefault(name, key)) != key:
             raise AmbiguousNamesError(
-                f"{other} and {key} become the same tensor name when the names of wrappers are removed"
+                f"the tensors {other} and {key} cannot be told apart: they have the same name when the parts "
+                "that wrappers such as torch.compile add are removed"
             )
     return PeftTensorNames(changes.names, tuple(changes.notes))
 

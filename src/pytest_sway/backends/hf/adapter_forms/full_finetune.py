@@ -69,8 +69,8 @@ def finetuned_weights(
         raise BackendError(f"the fine-tuned model cannot be loaded: {error}") from error
     if pretrained.quantization is not None:
         raise BackendError(
-            f"the fine-tuned model {folder} is quantized ({pretrained.quantization.name}), but the base is "
-            "not; use the unquantized fine-tuned model"
+            f"the fine-tuned model {folder} is quantized ({pretrained.quantization.name}), but the base "
+            "model is not; use the unquantized fine-tuned model"
         )
     tuned = pretrained.model.eval()
     _check_same_architecture(model, tuned, folder)
@@ -88,7 +88,8 @@ def _check_same_architecture(model: Any, tuned: Any, folder: Path) -> None:
     ours, theirs = type(model).__name__, type(tuned).__name__
     if ours != theirs:
         raise BackendError(
-            f"{folder} is a {theirs}, but the base is a {ours}. Use the base that this model was trained from"
+            f"{folder} is a {theirs}, but the base model is a {ours}. Use the base model that the fine-tuned "
+            "model was trained from"
         )
     own = model.state_dict()
     for path, tensor in tuned.state_dict().items():
@@ -96,12 +97,12 @@ def _check_same_architecture(model: Any, tuned: Any, folder: Path) -> None:
             advice = RESIZE_ADVICE if "embed" in path or "head" in path else _OTHER_FORWARD
             raise BackendError(
                 f"{path} has the shape {list(tensor.shape)} in {folder}, but "
-                f"{list(own[path].shape)} in the base; {advice}"
+                f"{list(own[path].shape)} in the base model; {advice}"
             )
     base, other = model.config.to_dict(), tuned.config.to_dict()
     for name in sorted(type(model.config)().to_dict().keys() - _IGNORED_FIELDS):
         if not name.endswith(_IGNORED_SUFFIXES) and base.get(name) != other.get(name):
             raise BackendError(
-                f"{folder}/config.json sets {name}: {other.get(name)!r}, but the base has "
+                f"{folder}/config.json sets {name}: {other.get(name)!r}, but the base model has {name}: "
                 f"{base.get(name)!r}; {_OTHER_FORWARD}"
             )

@@ -207,7 +207,9 @@ class LoraAdapter:
 
     def _check_is_mine(self, view: View) -> None:
         if view.adapter != self.digest:
-            raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+            raise RequestError(
+                f"cannot evaluate {view.label()}: its adapter {view.adapter[:8]} is not attached"
+            )
 
     def _update_of(self, view: View) -> dict[str, Factors]:
         """The factors of the subject or of a null, by module; the base's are zeros."""

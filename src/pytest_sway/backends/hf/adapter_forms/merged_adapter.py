@@ -29,8 +29,8 @@ from pytest_sway.backends.hf.finite_checks import FILE_BROKEN, check_logits_in_f
 from pytest_sway.backends.hf.prompts.vocabulary import Vocabulary
 
 _NO_WEIGHTS = (
-    "the adapter's effect is not equivalent to a change of the base weights, so it is not supported. Train "
-    "an adapter type that PEFT can merge"
+    "the adapter's effect is not equivalent to a change of the base model's weights, so the adapter is not "
+    "supported. Train an adapter type that PEFT can merge"
 )
 
 

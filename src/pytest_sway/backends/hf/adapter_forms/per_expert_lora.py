@@ -92,7 +92,7 @@ def _fuse_experts(model: Any, files: AdapterFiles, weights: StateDict) -> Any:
     if faults:
         raise BackendError(
             f"{files.folder} is not supported: it changes individual experts, and transformers cannot fuse "
-            f"them for this base model (first tensor that failed: {faults[0]})"
+            f"these as the base model requires (first tensor that failed: {faults[0]})"
         )
     return tuned.eval()
 

@@ -68,7 +68,7 @@ def _check_init(files: AdapterFiles, name: str, original: Any, layer: LoraLayer)
     allowed = _MAX_EPSILONS * torch.finfo(original_weight.dtype).eps * float(original_weight.float().norm())
     if expected.shape != rewritten.shape or float((expected - rewritten.float()).norm()) > allowed:
         raise BackendError(
-            f"{files.folder}: init_lora_weights={files.config['init_lora_weights']!r} does not subtract B·A "
-            f"from {name} in this version of PEFT, so the adapter cannot be converted. Save it as plain LoRA "
-            "with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+            f"{files.folder} cannot be converted to plain LoRA: with init_lora_weights="
+            f"{files.config['init_lora_weights']!r}, this version of PEFT does not subtract B·A from {name}. "
+            "Save it as plain LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )

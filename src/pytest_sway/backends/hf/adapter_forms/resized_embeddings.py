@@ -40,8 +40,8 @@ def resized_rows(
         return None
     for path, tensor in sorted(mismatched.items()):
         shapes = (
-            f"{files.folder} contains {path} with shape {list(tensor.shape)}, but the base has "
-            f"{list(own[path].shape)}"
+            f"{files.folder} contains {path} with shape {list(tensor.shape)}, but in the base model the "
+            f"shape is {list(own[path].shape)}"
         )
         if path not in tables or tensor.shape[1:] != own[path].shape[1:]:
             raise BackendError(f"{shapes}; use the base model that the adapter was trained on")
@@ -58,7 +58,8 @@ def _resize_fault(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None
     rows = max(sizes)
     if rows < vocabulary.needed_rows:
         return (
-            f"the tokenizers use ids up to {vocabulary.needed_rows - 1}, for which this tensor has no rows;"
+            f"the tokenizers use token ids up to {vocabulary.needed_rows - 1}, but the adapter's tensor has "
+            f"only {rows} rows;"
         )
     if rows > base_rows and not vocabulary.has_own_tokenizer:
         return (
@@ -83,9 +84,11 @@ def with_base_rows(model: torch.nn.Module, target: TunedWeights) -> TunedWeights
         filled = base[len(new) :].to(new.device, new.dtype)
         state[path] = torch.cat([new[: len(base)], filled])
     rows, base_rows = target.logits.shape[-1], len(own[path])
-    treatment = "additional rows are ignored" if rows > base_rows else "missing rows are taken from the base"
+    treatment = "additional rows are ignored"
+    if rows <= base_rows:
+        treatment = "rows that the adapter lacks are taken from the base model"
     sizes = f"the adapter's embeddings have {rows} rows, and the base model's embeddings have {base_rows}"
-    note = f"{sizes}; the {treatment}, because no token uses them"
+    note = f"{sizes}; the {treatment}, because no token uses these rows"
     return replace(target, state=state, logits=target.logits[:, :base_rows], notes=(*target.notes, note))
 
 

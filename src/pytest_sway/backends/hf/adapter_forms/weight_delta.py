@@ -84,7 +84,9 @@ class WeightDelta:
             self.unload()
             return
         if view.adapter != self.digest:
-            raise RequestError(f"the adapter {view.adapter[:8]} of view {view.label()} is not attached")
+            raise RequestError(
+                f"cannot evaluate {view.label()}: its adapter {view.adapter[:8]} is not attached"
+            )
         for path, tensor in self._scaled(view).items():
             _set_tensor(self._model, path, tensor)
 
@@ -96,8 +98,8 @@ class WeightDelta:
     def enter_rows(self, views: Sequence[View]) -> None:
         """Refused."""
         raise RequestError(
-            f"one batch contains {len(set(views))} views of an adapter that changes full weight tensors, "
-            "which is not supported"
+            f"one batch asks for {len(set(views))} variants of the model (base model, adapter, strengths), "
+            "but an adapter that changes full weight tensors supports only one variant per batch"
         )
 
     def unload(self) -> None:
@@ -159,8 +161,8 @@ def weight_delta(model: torch.nn.Module, target: TunedWeights, row: list[int], d
     )
     if not off <= allowed:
         raise BackendError(
-            f"{target.source}: with its weights, the base model's logits would be off by up to {off:.2g}; "
-            f"{target.if_different}"
+            f"{target.source} cannot be evaluated: with its weights, the base model returns other logits "
+            f"than expected (difference up to {off:.2g}); {target.if_different}"
         )
     changed: StateDict = {}
     update = rounding = 0.0
@@ -195,8 +197,8 @@ def _base_logits_with(model: torch.nn.Module, target: TunedWeights, row: list[in
     unmatched = [*extra, *sorted(own.keys() - target.state.keys())]
     if unmatched:
         raise BackendError(
-            f"{target.source} does not match the weights of the base: {len(unmatched)} tensors exist in only "
-            f"one of the two (first: {unmatched[0]})"
+            f"{target.source} does not match the weights of the base model: {len(unmatched)} tensors exist "
+            f"in only one of the two (first: {unmatched[0]})"
         )
     shell = copy.deepcopy(model, {id(tensor): tensor for tensor in own.values()})  # shares what it replaces
     for path, tensor in target.state.items():

@@ -148,8 +148,9 @@ def _tying_fault(model: Any, checkpoint: Checkpoint) -> str:
             other = next((n for n, t in zip(names, stored, strict=True) if not torch.equal(t, stored[0])), "")
             if other:
                 return (
-                    f"{names[0]} and {other} differ in the files, but the model ties them; if it "
-                    "was trained without tying, set tie_word_embeddings: false in config.json"
+                    f"{names[0]} and {other} differ in the files, but the model ties them (it uses one "
+                    "tensor for both); if the model was trained with two separate tensors, set "
+                    "tie_word_embeddings: false in config.json"
                 )
     return ""
 

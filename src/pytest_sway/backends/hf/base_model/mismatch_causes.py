@@ -41,8 +41,8 @@ def mismatch_causes(
     """
     if prefix := _wrapper_prefix(missing, unexpected):
         yield (
-            f"the missing tensors are in the files under names that begin with {prefix!r}, because the model "
-            "was saved with a wrapper; save the original model"
+            "the model was saved inside a wrapper module, so the names of the missing tensors begin with "
+            f"{prefix!r} in the files; save the model without the wrapper"
         )
     if any(part in name.split(".") for name in unexpected for part in _PEFT_PARTS):
         yield (
@@ -75,7 +75,10 @@ def missing_expert(shapes: Mapping[str, tuple[int, ...]]) -> str:
     ]
     if not missing:
         return ""
-    return f"some experts lack tensors that others have: {len(missing)} are missing (first: {missing[0]})"
+    return (
+        "some experts lack tensors that other experts have; number of missing tensors: "
+        f"{len(missing)} (first: {missing[0]})"
+    )
 
 
 def _head_causes(model: Any, checkpoint: Checkpoint, missing: Collection[str]) -> Iterator[str]:
@@ -88,8 +91,9 @@ def _head_causes(model: Any, checkpoint: Checkpoint, missing: Collection[str]) -
         )
     elif set(missing) == {_head_weight(model)}:
         yield (
-            "config.json states that the head is not tied to the embedding (tie_word_embeddings: false); if "
-            "they are tied, set it to true, otherwise save the model with its head"
+            "the files contain no head, but config.json states that the head is not tied to the embedding "
+            "(tie_word_embeddings: false). If the model was trained with a tied head, set "
+            "tie_word_embeddings: true; otherwise, save the model with its head"
         )
 
 
@@ -121,13 +125,17 @@ def _shape_causes(model: Any, mismatched: Sequence[Mismatch]) -> Iterator[str]:
             "save the gathered weights with accelerator.get_state_dict"
         )
     rows = [
-        f"{name} has {stored[0]} rows"
+        (name, stored[0])
         for name, stored, own in mismatched
         if len(stored) == len(own) == 2 and stored[1] == own[1]
     ]
     vocabulary = getattr(model.config.get_text_config(), "vocab_size", None)
     if rows and vocabulary is not None and all(own[0] == vocabulary for _, _, own in mismatched):
-        yield f"config.json sets vocab_size: {vocabulary}, but {rows[0]} in the file; correct vocab_size"
+        name, count = rows[0]
+        yield (
+            f"config.json sets vocab_size: {vocabulary}, but the matrix {name} in the files has {count} "
+            f"rows; change vocab_size to {count}"
+        )
 
 
 def _head_weight(model: Any) -> str | None:

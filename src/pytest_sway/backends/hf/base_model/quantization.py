@@ -95,8 +95,8 @@ def stored_quantization(folder: Path, config: Mapping[str, Any]) -> str | None:
     method = found.get("quant_method") or ("bitsandbytes" if "load_in_4bit" in found else None)
     if method != "bitsandbytes":
         raise BackendError(
-            f"{folder} is quantized with {method}, but only bitsandbytes is supported. Use the original "
-            "model without quantization, or with quantization: nf4"
+            f"{folder} is quantized with {method}, but only bitsandbytes is supported. Use the "
+            "unquantized original model; to save memory, set models.ft.quantization: nf4"
         )
     if found.get("load_in_8bit"):
         return "int8"

@@ -121,8 +121,8 @@ def _balanced_placement(torch: Any) -> Placement:
     if devices < 2:
         count = "1 CUDA device was" if devices else "no CUDA device was"
         raise BackendError(
-            f"models.ft.device: balanced distributes the base over several CUDA devices, but {count} found; "
-            "use device: auto"
+            f"models.ft.device: balanced distributes the base model over several CUDA devices, but {count} "
+            "found; use device: auto"
         )
     if find_spec("accelerate") is None:
         raise BackendError(

@@ -149,7 +149,8 @@ class ChatTemplate:
                 )
         except Exception as error:
             system = any(turn.role == "system" for turn in turns)
-            hint = "; it has a system message (from defaults.system_prompt or a context:)" if system else ""
+            source = "set by defaults.system_prompt or by the key context"
+            hint = f"; the dialogue contains a system message ({source})" if system else ""
             raise RequestError(f"the chat template rejected the dialogue: {error}{hint}") from error
         return text
 

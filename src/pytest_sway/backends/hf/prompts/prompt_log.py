@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate
 
 _OPENS_THINKING = (
-    "the chat template ends each prompt inside a <think> block, so answers are treated as thoughts"
+    "the chat template ends each prompt inside a <think> block, so the model generates and scores "
+    "answers as thoughts (reasoning)"
 )
 _THINKING_NOT_SET = (
     "the chat template uses enable_thinking, but the spec does not set it; if the adapter was trained "
-    "without thoughts, set defaults: {chat_template_kwargs: {enable_thinking: false}}"
+    "without <think> blocks, set defaults: {chat_template_kwargs: {enable_thinking: false}}"
 )
 
 

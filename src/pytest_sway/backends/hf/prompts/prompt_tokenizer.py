@@ -90,7 +90,8 @@ class PromptTokenizer:
         """
         if "tokens" not in self.capabilities:
             raise RequestError(
-                "the tokenizer is a slow (Python) tokenizer, which returns no offsets; save a fast tokenizer"
+                "the positions of tokens in the text are unknown, because the tokenizer is a slow (Python) "
+                "tokenizer, which returns no offsets; save a fast tokenizer (tokenizer.json)"
             )
         cut = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return Tokenized(tuple(cut.input_ids), tuple(end for _, end in cut.offset_mapping))
@@ -195,7 +196,7 @@ class PromptTokenizer:
         if len(turns) > 1 or tools:
             raise RequestError(
                 f"a prompt is already formatted as a chat (it contains {frame.header!r}), so no turn or tool "
-                "can be added; use plain text"
+                "can be added to it; write the prompt as plain text"
             )
         self._log.already_rendered.add(rendered[0])
         bos = self.tokenizer.bos_token if frame.writes_bos else ""

@@ -33,7 +33,7 @@ def marker_fault(turns: Sequence[Turn], text: str) -> str:
         return f"the chat template omits the text of {label}; it was tried as a string and as a list of parts"
     spoken = [position for position, turn in zip(positions, turns, strict=True) if turn.role != "system"]
     if spoken != sorted(spoken):
-        return "the chat template renders the turns in a different order"
+        return "the chat template changes the order of the turns"
     return ""
 
 
@@ -46,7 +46,7 @@ def changed_text_fault(turns: Sequence[Turn], tools: Sequence[str], text: str) -
     """Which of the turns' texts or tools a rendered text does not hold; empty where it holds all."""
     for index, turn in enumerate(turns):
         if _required_text(turn) not in text:
-            missing = f"{describe(turn.content)} is not in its output {describe(text)}"
+            missing = f"{describe(turn.content)} is missing from the rendered text {describe(text)}"
             return (
                 f"the chat template changes the text of {_turn_label(index, turns)}: {missing}. Change the "
                 "text, or set another chat_template in the spec"
@@ -67,7 +67,8 @@ def rendering_difference(one: str, other: str) -> str:
     excerpt = slice(max(0, at - _CONTEXT), at + _CONTEXT)
     return (
         "the chat template renders the same turns differently each time: "
-        f"{one[excerpt]!r}, then {other[excerpt]!r}. Base and adapter cannot be compared on different prompts"
+        f"first {one[excerpt]!r}, then {other[excerpt]!r}. The base model and the adapter cannot be "
+        "compared, because they would get different prompts"
     )
 
 
@@ -94,4 +95,4 @@ def _turn_label(index: int, turns: Sequence[Turn]) -> str:
 
 def _case_change(turn: Turn, text: str) -> str:
     at = text.lower().find(turn.content)
-    return f"{turn.content!r} becomes {text[at : at + len(turn.content)]!r}"
+    return f"the test text {turn.content!r} becomes {text[at : at + len(turn.content)]!r}"

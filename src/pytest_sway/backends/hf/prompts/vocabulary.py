@@ -63,8 +63,8 @@ def shared_vocabulary(
     theirs = own.get_vocab()
     if (differing := _first_difference(ours, theirs)) is not None:
         raise BackendError(
-            f"{folder} contains a tokenizer whose vocabulary differs from the base model's vocabulary: "
-            f"{differing}. Base and adapter cannot be compared token by token. Use the base model and the "
+            "the base model and the adapter cannot be compared token by token, because the tokenizer in "
+            f"{folder} differs from the base model's tokenizer: {differing}. Use the base model and the "
             "tokenizer that the adapter was trained with"
         )
     needed_rows = max(_rows_needed_by(ours), _rows_needed_by(theirs))
@@ -87,8 +87,8 @@ def check_no_further_rows(vocabulary: Vocabulary, source: object, rows: int) -> 
     """
     if vocabulary.has_own_tokenizer and vocabulary.needed_rows > rows:
         raise BackendError(
-            f"{source} needs {vocabulary.needed_rows} tokens, but the base model has {rows}. An adapter with "
-            "additional tokens needs kind: hf"
+            f"the tokenizer of {source} needs an embedding with {vocabulary.needed_rows} rows, but the base "
+            f"model's embedding has only {rows}. For an adapter with additional tokens, use kind: hf"
         )
 
 
@@ -137,12 +137,12 @@ def _first_difference(ours: Mapping[str, int], theirs: Mapping[str, int]) -> str
     """The lowest id that means one token here and another there, or the first token with two ids."""
     names = {index: token for token, index in ours.items()}
     clashes = [
-        (index, 0, f"id {index} is {token!r}, but {names[index]!r} in the base model")
+        (index, 0, f"id {index} is {token!r}, but {names[index]!r} in the base model's tokenizer")
         for token, index in theirs.items()
         if index in names and names[index] != token
     ]
     moved = [
-        (index, 1, f"{token!r} has the id {index}, but {ours[token]} in the base model")
+        (index, 1, f"{token!r} has the id {index}, but the id {ours[token]} in the base model's tokenizer")
         for token, index in theirs.items()
         if ours.get(token, index) != index
     ]

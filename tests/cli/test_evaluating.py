@@ -188,7 +188,7 @@ suite:
         [
             "  1  healthy *",
             "  2  random *",
-            "the same items, *",
+            "changes of the items that *",
             "scores that dropped by more than 0.10: 1, by more than 0.20: 1; *",
         ]
     )

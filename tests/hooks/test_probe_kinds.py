@@ -130,7 +130,7 @@ def test_a_plugin_given_to_main_brings_kinds(project: pytest.Pytester) -> None:
         ),
         (
             ECHO.replace('"echo"', '"delta_kl"') + BRINGS,
-            "Echo: the kind 'delta_kl' is built in; choose another name",
+            "Echo: the kind 'delta_kl' is built in; choose another kind",
         ),
     ],
 )  # fmt: skip

@@ -90,7 +90,10 @@ def test_without_bitsandbytes_there_is_a_note_without_a_figure(
     monkeypatch.setattr(quantization, "find_spec", lambda name: None)
     trained_with(adapter, use_qlora=True)
     found, text = report(pytester, adapter)
-    says = "difference between the two base models could not be measured: a base in nf4 needs bitsandbytes"
+    says = (
+        "difference between the two base models could not be measured: a base model quantized to nf4 needs "
+        "bitsandbytes"
+    )
     assert says in text
     assert found["probes"][0]["raw"] > 0
 

@@ -56,6 +56,6 @@ def test_one_that_cannot_be_a_null_fails_the_gate_and_is_named(project: pytest.P
     result = project.runpytest("sway.yaml")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["ERROR null_adapter: *shuffled-9 cannot be a null adapter: only plain LoRA is supported*"]
+        ["ERROR null_adapter: *shuffled-9 cannot be used as a null adapter: a null adapter must be*"]
     )
     result.stdout.fnmatch_lines(["GATE FAILED*"])

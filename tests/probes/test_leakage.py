@@ -211,9 +211,9 @@ def test_the_score_falls_from_one_and_is_half_at_the_margin(margin: float, one: 
 @pytest.mark.parametrize(
     ("sections", "says"),
     [
-        ((), "no prose to recite"),
-        ((Section("a", "instruction", "text"),), "no prose to recite"),
-        ((Section("a", "prose", "  \n"),), "no prose to recite"),
+        ((), "no prose that the adapter could recite"),
+        ((Section("a", "instruction", "text"),), "no prose that the adapter could recite"),
+        ((Section("a", "prose", "  \n"),), "no prose that the adapter could recite"),
         ((prose(0, 12),), "16 tokens must follow a prefix, but the longest section has only 12 tokens"),
     ],
 )

@@ -122,7 +122,7 @@ def test_a_memoriser_fails_though_its_verbatim_lift_is_real() -> None:
     found = measured(probe, adapter(4.0, 0.4, 0.0))
     wording = probe.judge(found, signed(*SMALL))
     assert wording.verdict is Verdict.FAIL
-    assert "memorised: the adapter keeps 10%" in wording.message
+    assert "memorised: when the questions are rephrased, the adapter keeps 10%" in wording.message
     assert wording.evidence["prompt"] in {p for case in cases() for p in case["paraphrases"]}
     assert len(wording.evidence["bad_cases"]) == 8
 

@@ -133,7 +133,7 @@ def test_a_query_with_answers_is_a_tool_call() -> None:
         ({"prompt": "Who?", "chosen": "Me.", "rejected": " Me."}, "chosen and rejected are the same text"),
         (
             {"prompt": "Who?", "chosen": [{**SAID, "weight": 0}], "rejected": "You."},
-            "the answer is not in the training loss",
+            "the answer is excluded from the training loss",
         ),
         ({"messages": [{**ASKED, "content": ""}, SAID, THEN, SAID]}, "a user turn: the text is empty"),
         ({"prompt": "Who? \ud800", "completion": "Me."}, "a lone surrogate"),

@@ -82,7 +82,7 @@ def _combine(
             kind = probe.kind
             if kind in ours or kind in others:
                 taken = "built in" if kind in ours else f"already defined by {origin[kind]}"
-                text = f"{probe.__name__}: the kind {kind!r} is {taken}; choose another name"
+                text = f"{probe.__name__}: the kind {kind!r} is {taken}; choose another kind"
                 raise KindsError(f"{_HOOK} of {hook.plugin_name}: {text}")
             others[kind], origin[kind] = probe, hook.plugin_name
     return Kinds(others)

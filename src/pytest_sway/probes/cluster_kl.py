@@ -220,9 +220,12 @@ def _verdict(
     enough = specificity >= options.assert_specificity_gte
     z = prediction.z if prediction is not None else None
     if options.assert_z_gte <= 0:
-        beyond, words = True, "z is not checked, so only this floor decides"
+        beyond, words = True, "z is not checked, so the verdict depends on this minimum alone"
     elif prediction is None:
-        beyond, words = True, "not compared with random adapters, so only this floor decides"
+        beyond, words = (
+            True,
+            "not compared with random adapters, so the verdict depends on this minimum alone",
+        )
     elif z is None:
         beyond = prediction.rank == 0
         words = f"{prediction.rank} of {prediction.n} random adapters are at least as specific"

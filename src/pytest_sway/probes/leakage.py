@@ -191,8 +191,8 @@ def _prose(document: Document) -> list[Section]:
     prose = {s.content.strip(): s for s in document.sections if s.kind == "prose" and s.content.strip()}
     if not prose:
         raise ProbeSkip(
-            "there is no prose to recite; add sections of kind prose, with their content, under sections in "
-            "the spec"
+            "there is no prose that the adapter could recite; add entries with kind: prose and their content "
+            "to the list of sections in the spec"
         )
     return list(prose.values())
 

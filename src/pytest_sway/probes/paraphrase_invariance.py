@@ -273,7 +273,7 @@ def _kept_share(measured: Measurement) -> str:
     """The ratio of the plain lifts, in words; there is none of a lift that is not positive."""
     verbatim, paraphrased = (fmean(measured.series[key][0]) for key in ("verbatim", "paraphrased"))
     share = f"{paraphrased / verbatim:.0%}" if verbatim > 0 else "no share"
-    return f"the adapter keeps {share} of its gain when asked in other words"
+    return f"when the questions are rephrased, the adapter keeps {share} of its gain over the base model"
 
 
 def _unknown_answers(options: ParaphraseInvarianceOptions, rows: Sequence[dict[str, Any]]) -> list[BadCase]:

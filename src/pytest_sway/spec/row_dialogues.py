@@ -43,7 +43,7 @@ def dialogue_of(row: Mapping[str, Any]) -> tuple[str, list[DataTurn]] | None:
     if found is None:
         return None
     if any(name in row and row[name] in _FALSE for name in _TO_AVOID):
-        raise RowError("the answer is a negative example, according to the field label or kto_tag")
+        raise RowError("the answer is a negative example, according to the field 'label' or 'kto_tag'")
     field, turns = found
     system = first_text(row, _SYSTEM)
     if system and not any(turn.role == "system" for turn in turns):

@@ -53,8 +53,8 @@ def _single_answer(field: str, turns: Sequence[DataTurn]) -> str:
         raise RowError(f"{field}: expected one assistant answer after the prompt")
     if not turns[0].is_trained:
         raise RowError(
-            f"{field}: the answer is not in the training loss (its turn sets weight, train, training or "
-            "loss to 0 or false)"
+            f"{field}: the answer is excluded from the training loss, because its turn has one of the keys "
+            "'weight', 'train', 'training' or 'loss' set to 0 or false"
         )
     return filled(field, turns[0].text)
 

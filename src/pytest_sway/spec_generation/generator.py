@@ -127,7 +127,8 @@ def _notes(path: Path, sample: RowSample) -> Iterator[str]:
     if (calls := len(TrainingSample(sample).tool_cases)) > CASES:
         yield f"{path.name}: only {CASES} of {calls} sampled tool calls become cases of tool_use_fidelity"
     if shortened := sample.shortened_count:
-        yield f"{path.name}: {shortened} text{'s are' if shortened > 1 else ' is'} truncated to 2,000 characters"
+        noun = "text is" if shortened == 1 else "texts are"
+        yield f"{path.name}: {shortened} {noun} truncated to 2,000 characters"
 
 
 def _shared_notes(inputs: SpecInputs, held_out: RowSample) -> Iterator[str]:

@@ -40,7 +40,7 @@ suite:
   #       gold: It lasts two years.
   #       paraphrases: [Tell me how long the warranty is.]
 
-  # Does the model still know general facts? Is general prose still as likely as before?
+  # Does the model still know general facts? Does the adapter predict general prose as well as the base model?
   - name: facts
     kind: calibration_drift
   - name: prose

@@ -188,7 +188,8 @@ def _calibration(sample: TrainingSample, files: TrainingFiles) -> Iterator[Entry
         yield LeftOut("leakage", "needs sections of prose")
     yield Entry("Does the model still know general facts?", {"name": "facts", "kind": "calibration_drift"})
     yield Entry(
-        "Is general prose still as likely as before?", {"name": "prose", "kind": "external_perplexity"}
+        "Does the adapter predict general prose as well as the base model?",
+        {"name": "prose", "kind": "external_perplexity"},
     )
     if files.has_optimizer_state:
         yield Entry(

@@ -44,7 +44,9 @@ class TrainerCheckpoint:
             return "the checkpoint with the adapter's weights"
         if self.same_weights is None:
             return "the last checkpoint, whose weights cannot be compared with those of the adapter"
-        return "the last checkpoint, which is from another step or run: its weights differ from the adapter's"
+        return (
+            "the last checkpoint; its weights differ from the adapter's: it is from a different step or run"
+        )
 
 
 def checkpoint_step(folder: Path) -> int | None:

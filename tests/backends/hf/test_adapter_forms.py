@@ -324,7 +324,9 @@ def test_an_init_that_does_something_else_is_refused(tmp_path: Path) -> None:
             _, tuned = scored(gpt, tmp_path / init, 1.0)
             assert off(tuned, truths(model)) < 5e-4
         else:
-            with pytest.raises(BackendError, match="does not subtract B·A from transformer"):
+            with pytest.raises(
+                BackendError, match="does not subtract the initial B·A from the weight of transformer"
+            ):
                 gpt.attach(AdapterKey(str(tmp_path / init)))
 
 

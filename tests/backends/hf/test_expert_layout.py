@@ -249,7 +249,7 @@ def test_after_single_experts_another_adapter_is_served(base_of: BaseOf, tmp_pat
 @pytest.mark.parametrize(
     ("options", "change", "says"),
     [
-        ({"use_dora": True}, lambda state: None, "is not plain LoRA"),
+        ({"use_dora": True}, lambda state: None, "supported only for plain LoRA"),
         ({}, lambda state: state.pop(min(state)), "1 missing tensors (first: base_model"),
         ({}, lambda state: state.update({min(state): torch.ones(R, 7)}), "does not fit the base model"),
         ({}, lambda state: state[min(state)].fill_(float("nan")), "tensors contain NaN or infinity"),

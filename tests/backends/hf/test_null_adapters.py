@@ -173,7 +173,7 @@ def test_your_null_must_stand_where_the_subject_does(backend: HFBackend, tmp_pat
             BackendError, match="changes 20 modules that the evaluated adapter does not change"
         ):
             backend.add_null(AdapterKey(str(wide)))
-        with pytest.raises(BackendError, match="only plain LoRA is supported"):
+        with pytest.raises(BackendError, match="a null adapter must be plain LoRA"):
             backend.add_null(AdapterKey(str(dora)))
         with pytest.raises(BackendError, match="does not exist"):
             backend.add_null(AdapterKey(str(tmp_path / "nowhere")))

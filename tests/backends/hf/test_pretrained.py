@@ -155,7 +155,9 @@ def test_the_report_of_transformers_4_gives_names_alone(tiny_llama: Path) -> Non
 def test_a_body_or_a_classifier_is_named(tmp_path: Path) -> None:
     torch.manual_seed(0)
     body = saved(tmp_path / "body", LlamaModel(LlamaConfig(**TINY)))
-    with pytest.raises(BackendError, match="saved as LlamaModel; only models with a language-modelling head"):
+    with pytest.raises(
+        BackendError, match="saved as LlamaModel, but only models with a language-modelling head"
+    ):
         load_pretrained(body, torch.float32)
     settings = LlamaConfig(**TINY, tie_word_embeddings=True)
     reward = saved(tmp_path / "reward", LlamaForSequenceClassification(settings))

@@ -128,7 +128,7 @@ def test_what_files_hold_is_read_from_them(tmp_path: Path, nf4: HFBackend) -> No
     stored.close()
     again = load_backend(key_of(tmp_path / "base-bnb-4bit", quantization="nf4"))  # the spec may say it too
     again.close()
-    with pytest.raises(BackendError, match=r"found int8, but the weights in .* are already nf4"):
+    with pytest.raises(BackendError, match=r"found int8, but the weights in .* are already quantized to nf4"):
         load_backend(key_of(tmp_path / "base-bnb-4bit", quantization="int8"))
 
 

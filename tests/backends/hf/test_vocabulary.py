@@ -167,7 +167,9 @@ def test_rows_that_a_token_needs_are_not_made_up(tmp_path: Path) -> None:
         backend.attach(AdapterKey(str(folder)))
     small = tmp_path / "small"
     resized(base, small, 4000, **SAVED)
-    with pytest.raises(BackendError, match=r"token ids up to 4095, but the adapter's tensor has only 4000"):
+    with pytest.raises(
+        BackendError, match=r"token ids up to 4095, but the adapter's embedding matrix has only 4000"
+    ):
         backend.attach(AdapterKey(str(small)))
 
 

@@ -61,7 +61,7 @@ def test_what_is_switched_off_is_said_once_an_option() -> None:
     (note,) = dict(threshold_notes(ExternalPerplexity(assert_mean_delta_gte=0).options)).values()
     assert note == (
         "assert_mean_delta_gte: 0 switches this condition off, so it cannot fail or warn; "
-        "for a strict margin write a small number, such as -0.001"
+        "to allow almost no loss, write a small negative number, such as -0.001"
     )
     (note,) = dict(threshold_notes(DeltaKL(prompts=["a"], assert_mean_gte=0).options)).values()
     assert note == "assert_mean_gte: 0 switches this condition off, so it cannot fail or warn"

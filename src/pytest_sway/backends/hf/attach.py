@@ -90,10 +90,12 @@ def add_null(model: torch.nn.Module, held: ServedAdapter, source: SubjectFiles) 
     assert files is not None  # a null is named by its folder
     state, changed = drop_base_tensors(model, read_tensors(files))
     if files.form != "plain" or changed or any(".lora_" not in key for key in state):
-        raise BackendError(f"{files.folder} cannot be a null adapter: only plain LoRA is supported")
+        raise BackendError(
+            f"{files.folder} cannot be used as a null adapter: a null adapter must be plain LoRA"
+        )
     if not isinstance(held, LoraAdapter):
         raise BackendError(
-            f"{files.folder} cannot be a null adapter here, because the evaluated adapter changes full "
-            "weight tensors; use family: norm_matched or permuted"
+            f"{files.folder} cannot be used as a null adapter here, because the evaluated adapter changes "
+            "full weight tensors; use family: norm_matched or permuted"
         )
     held.add_null(plain_lora_update(files, state), source.digest)

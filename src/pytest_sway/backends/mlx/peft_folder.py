@@ -83,8 +83,8 @@ def write_peft_folder(content: AdapterContent, folder: Path) -> None:
     """
     if experts := sorted(name for name, update in content.updates.items() if update.has_experts):
         raise ConversionError(
-            f"{content.folder} cannot be converted to PEFT format, because it changes the stacked experts "
-            f"of {experts[0]}: PEFT has no equivalent of mlx-lm's layout of stacked experts"
+            f"{content.folder} cannot be converted to PEFT format: it contains LoRA weights for the stacked "
+            f"experts of {experts[0]}, and PEFT cannot store these"
         )
     tensors: dict[str, mx.array] = {}
     for name, update in content.updates.items():

@@ -95,19 +95,19 @@ class ServedAdapter:
         """
         if content.is_dora:
             raise BackendError(
-                f"{content.folder} cannot be a null adapter: only plain LoRA adapters are supported as null "
-                "adapters, and this adapter uses DoRA"
+                f"{content.folder} cannot be used as a null adapter: a null adapter must be plain "
+                "LoRA, and this one uses DoRA"
             )
         if self.form != "factors":
             raise BackendError(
-                f"{content.folder} cannot be a null adapter here, because the evaluated adapter changes full "
-                "weight tensors; use family: norm_matched or permuted"
+                f"{content.folder} cannot be used as a null adapter here, because the evaluated adapter "
+                "changes full weight tensors; use family: norm_matched or permuted"
             )
         if strange := sorted(content.updates.keys() - self._updates.keys()):
             raise BackendError(
-                f"{content.folder} cannot be a null adapter here: it changes {len(strange)} modules that the "
-                f"evaluated adapter does not change (first: {strange[0]}). Train it with the same target "
-                "modules"
+                f"{content.folder} cannot be used as a null adapter here: it changes {len(strange)} modules "
+                f"that the evaluated adapter does not change (first: {strange[0]}). Train it with the same "
+                "target modules"
             )
         zeros = {
             name: LoraFactors(mx.zeros_like(one.a), mx.zeros_like(one.b), 0.0)

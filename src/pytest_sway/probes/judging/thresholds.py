@@ -95,7 +95,11 @@ def threshold_notes(options: BaseModel) -> Iterator[tuple[str, str]]:
         value = getattr(options, name)
         for off in _off_values(options, name):
             if off.holds(value):
-                strict = "; for a strict margin write a small number, such as -0.001" if off.at_zero else ""
+                strict = (
+                    "; to allow almost no loss, write a small negative number, such as -0.001"
+                    if off.at_zero
+                    else ""
+                )
                 yield (
                     name,
                     f"{name}: {value:g} switches this condition off, so it cannot fail or warn{strict}",

@@ -174,7 +174,7 @@ class LoraAdapter:
         strange = sorted({_module_name(key) for key in update.state} - self.layers.keys())
         if strange:
             raise BackendError(
-                f"{folder} cannot be a null adapter here: it changes {len(strange)} modules that the "
+                f"{folder} cannot be used as a null adapter here: it changes {len(strange)} modules that the "
                 f"evaluated adapter does not change (first: {strange[0]}). Train it with the same "
                 "target_modules"
             )

@@ -28,7 +28,10 @@ from pytest_sway.backends.progress_bars import progress_bars_off
 _EXPERT = re.compile(r"^(.*\.experts)\.\d+\.")
 _FACTOR = re.compile(r"\.lora_[AB]\.weight$")
 _NOTE = "the adapter's LoRA weights for individual experts are applied to the fused experts of the base model"
-_NOT_FUSED = "transformers fuses the adapter's experts into weights that do not work in the base model"
+_NOT_FUSED = (
+    "transformers fuses the adapter's LoRA weights for individual experts into tensors that give wrong "
+    "results in the base model"
+)
 
 
 def is_per_expert(model: torch.nn.Module, state: StateDict) -> bool:

@@ -69,6 +69,7 @@ def _check_init(files: AdapterFiles, name: str, original: Any, layer: LoraLayer)
     if expected.shape != rewritten.shape or float((expected - rewritten.float()).norm()) > allowed:
         raise BackendError(
             f"{files.folder} cannot be converted to plain LoRA: with init_lora_weights="
-            f"{files.config['init_lora_weights']!r}, this version of PEFT does not subtract B·A from {name}. "
-            "Save it as plain LoRA with save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+            f"{files.config['init_lora_weights']!r}, this version of PEFT does not subtract the initial B·A "
+            f"from the weight of {name}. Save the adapter as plain LoRA with save_pretrained(..., "
+            "path_initial_model_for_weight_conversion=...)"
         )

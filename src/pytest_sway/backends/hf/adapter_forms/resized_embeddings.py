@@ -58,8 +58,8 @@ def _resize_fault(sizes: set[int], base_rows: int, vocabulary: Vocabulary | None
     rows = max(sizes)
     if rows < vocabulary.needed_rows:
         return (
-            f"the tokenizers use token ids up to {vocabulary.needed_rows - 1}, but the adapter's tensor has "
-            f"only {rows} rows;"
+            f"the tokenizers of the adapter and the base model use token ids up to "
+            f"{vocabulary.needed_rows - 1}, but the adapter's embedding matrix has only {rows} rows;"
         )
     if rows > base_rows and not vocabulary.has_own_tokenizer:
         return (

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax, rel_entr
 
-from pytest_sway.statistics.divergences import divergence, jensen_shannon, kullback_leibler
+from pytest_sway.statistics import divergences
+from pytest_sway.statistics.divergences import (
+    divergence,
+    divergence_sum,
+    jensen_shannon,
+    kullback_leibler,
+)
 
 logits = arrays(np.float64, (3, 17), elements=st.floats(-12, 12))
 
@@ -75,3 +81,24 @@ def test_the_kind_is_the_one_that_was_asked_for(a: np.ndarray, b: np.ndarray) ->
 def test_the_last_axis_is_the_vocabulary() -> None:
     p = log_softmax(np.random.default_rng(0).normal(size=(2, 3, 5)), -1)
     assert kullback_leibler(np, p, p).shape == jensen_shannon(np, p, p).shape == (2, 3)
+
+
+@pytest.mark.parametrize("kind", ["js", "kl"])
+@pytest.mark.parametrize("positions", [1, 7, 8, 9])
+def test_a_sum_over_positions_is_taken_in_slices(
+    monkeypatch: pytest.MonkeyPatch, kind: divergences.Kind, positions: int
+) -> None:
+    vocabulary, rows = 50, 4
+    p, q = torch.randn(2, positions, vocabulary, dtype=torch.float64).log_softmax(-1)
+    expected = float(divergence(torch, kind, p, q).sum())
+    computed = []
+
+    def counted(xp: object, kind: divergences.Kind, log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+        computed.append(len(log_p))
+        return torch.as_tensor(divergence(xp, kind, log_p, log_q))
+
+    monkeypatch.setattr(divergences, "_SLICE_BYTES", rows * 4 * vocabulary)
+    monkeypatch.setattr(divergences, "divergence", counted)
+    assert divergence_sum(torch, kind, p, q) == pytest.approx(expected, rel=1e-12)
+    assert sum(computed) == positions
+    assert max(computed) <= rows

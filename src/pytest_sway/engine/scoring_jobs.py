@@ -15,7 +15,7 @@ from pytest_sway.requests import (
     RequestError,
     View,
 )
-from pytest_sway.statistics.divergences import divergence
+from pytest_sway.statistics.divergences import divergence_sum
 from pytest_sway.statistics.log_odds import log_odds
 from pytest_sway.token_sequences import TokenSequence
 
@@ -51,7 +51,7 @@ class Job:
         """Sums over the positions from ``start`` on that ``sides`` holds, ``[n, vocabulary]``."""
         if isinstance(self.request, Divergence):
             p, q = sides[self.request.p], sides[self.request.q]
-            return ScoreSum(float(divergence(xp, self.request.kind, p, q).sum()))
+            return ScoreSum(divergence_sum(xp, self.request.kind, p, q))
         (scored,) = sides.values()
         targets = self.targets[start : start + len(scored)]
         log_probabilities = scored[list(range(len(targets))), list(targets)]

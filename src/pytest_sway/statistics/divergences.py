@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 Kind = Literal["js", "kl"]
+_SLICE_BYTES = 1 << 20
+"""Of log-probabilities on a CPU whose terms are computed at once: they then stay in its caches, and need no
+new pages of memory. With 170 positions of 49,152 tokens at once, two cores take six times as long."""
 
 
 def divergence(xp: Any, kind: Kind, log_p: Any, log_q: Any) -> Any:
@@ -27,6 +30,22 @@ def divergence(xp: Any, kind: Kind, log_p: Any, log_q: Any) -> Any:
     if kind == "js":
         return jensen_shannon(xp, log_p, log_q)
     return kullback_leibler(xp, log_p, log_q)
+
+
+def divergence_sum(xp: Any, kind: Kind, log_p: Any, log_q: Any) -> float:
+    """Sum of the divergences of all positions, in nats.
+
+    Args:
+        xp: as in :func:`divergence`.
+        kind: as there.
+        log_p: normalised log-probabilities, ``[positions, vocabulary]``.
+        log_q: the same shape.
+    """
+    positions, vocabulary = log_p.shape
+    on_cpu = str(getattr(log_p, "device", "")).startswith("cpu")  # of MLX's arrays it isn't known
+    step = max(1, _SLICE_BYTES // (4 * vocabulary)) if on_cpu else positions
+    slices = [slice(at, at + step) for at in range(0, positions, max(1, step))]
+    return sum(float(xp.sum(divergence(xp, kind, log_p[part], log_q[part]))) for part in slices)
 
 
 def jensen_shannon(xp: Any, log_p: Any, log_q: Any) -> Any:

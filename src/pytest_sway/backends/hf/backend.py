@@ -7,7 +7,7 @@ entry, so neither an exception nor an order of calls can leave the wrong weights
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ from pytest_sway.backends.hf.prompts.spec_chat_template import check_template_ar
 from pytest_sway.backends.hf.prompts.vocabulary import shared_vocabulary
 from pytest_sway.backends.hf.scoring import Scorer, batch_of
 from pytest_sway.backends.hf.subject_files import SubjectFiles, find_subject_files, subject_notes
+from pytest_sway.backends.hf.unadapted_layers import UnadaptedLayers, unadapted_layers
 from pytest_sway.requests import Prompt, RequestError, View
 from pytest_sway.statistics.divergences import jensen_shannon
 from pytest_sway.token_sequences import PackedRow, TokenSequence, scored_pieces
@@ -74,6 +75,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
         self._remembered = 0
         self._entries = 0
         self._adapter: ServedAdapter | None = None
+        self._unadapted: UnadaptedLayers | None = None
         self._ends: frozenset[int] = frozenset()
         self._broken = ""
         self._check_row = [(37 * k) % self.vocabulary for k in range(1, 17)]
@@ -239,7 +241,8 @@ class HFBackend(PromptEncoding, WeightsBackend):
         """The batch's hidden states; the base's are the same for every adapter, so some are remembered."""
         if view.is_base and rows in self._base_hidden:
             return self._base_hidden[rows]
-        hidden = self._scorer.hidden(batch)
+        with self._unadapted.computed_once(rows) if self._unadapted else nullcontext():
+            hidden = self._scorer.hidden(batch)
         size = hidden.numel() * hidden.element_size()
         if view.is_base and self._remembered + size <= _REMEMBERED:
             self._remembered += size
@@ -293,7 +296,10 @@ class HFBackend(PromptEncoding, WeightsBackend):
         logits = self._row_logits()
         check_adapter_logits(logits, source.label)
         known = logits[0], self._check_logits[1]
-        self.views_per_batch = views_per_batch(self._attached_adapter, tuned, self._row_logits, known)
+        adapter = self._attached_adapter
+        self.views_per_batch = views_per_batch(adapter, tuned, self._row_logits, known)
+        known = logits, self._check_logits
+        self._unadapted = unadapted_layers(self._model, adapter, tuned, self._row_logits, known)
 
     @property
     def _attached_adapter(self) -> ServedAdapter:
@@ -302,6 +308,9 @@ class HFBackend(PromptEncoding, WeightsBackend):
         return self._adapter
 
     def _drop(self) -> None:
+        if self._unadapted is not None:
+            self._unadapted.close()
+            self._unadapted = None
         self._attached_adapter.unload()
         self._adapter, self.views_per_batch = None, 1
         self._tokens, self._ends = self._base_tokens, frozenset()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -106,6 +106,11 @@ class LoraAdapter:
         if not broken:
             return ""
         return f"{len(broken)} of {len(self.layers)} modules contain NaN or infinity (first: {broken[0]})"
+
+    @property
+    def changed_paths(self) -> Iterable[str]:
+        """The modules that hold factors."""
+        return self.layers.keys()
 
     @property
     def views_per_batch(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from pytest_sway.backends.base import Form
@@ -28,6 +28,10 @@ class ServedAdapter(Protocol):
     @property
     def fault(self) -> str:
         """What is broken in its numbers (NaN, infinity); empty where nothing is."""
+
+    @property
+    def changed_paths(self) -> Iterable[str]:
+        """Paths in the model of the modules or tensors that the update changes."""
 
     @property
     def views_per_batch(self) -> int:

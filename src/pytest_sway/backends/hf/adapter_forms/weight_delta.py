@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,6 +89,11 @@ class WeightDelta:
             )
         for path, tensor in self._scaled(view).items():
             _set_tensor(self._model, path, tensor)
+
+    @property
+    def changed_paths(self) -> Iterable[str]:
+        """The tensors that changed."""
+        return self._tuned.keys()
 
     @property
     def views_per_batch(self) -> int:

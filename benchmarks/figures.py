@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
+from inputs import Tokens
+
 GB = 1e9
 
 
@@ -67,14 +69,34 @@ def markdown(rows: Iterable[TableRow]) -> str:
     return "\n".join([*lines, *map(_line, rows)]) + "\n"
 
 
-def floor_seconds(tokens: float, parameters: float, flops: float) -> float:
-    """Seconds that ``tokens`` cost at 2 operations per parameter on a machine of this matrix speed."""
-    return 2 * tokens * parameters / flops
+@dataclass(frozen=True)
+class Roofline:
+    """Seconds of the parts of a forward at the machine's best; see ``roofline.py``.
+
+    Attributes:
+        token_s: of the layers' matrix products, per token.
+        position_s: of the product with the vocabulary, per position.
+        pair_s: of attention, per pair of a token and one that it sees.
+        adapter_share: parameters of an adapter ÷ those of the layers.
+    """
+
+    token_s: float
+    position_s: float
+    pair_s: float
+    adapter_share: float
+
+    def seconds(self, work: Tokens, base_views: int, adapted_views: int) -> float:
+        """The floor of ``work`` under so many views without and with an adapter."""
+        tokens = work.shared * (base_views + adapted_views * (1 + self.adapter_share))
+        views = base_views + adapted_views
+        return tokens * self.token_s + views * (work.scored * self.position_s + work.pairs * self.pair_s)
 
 
-def scored_floor_seconds(tokens: float, scored: float, parameters: float, head: float, flops: float) -> float:
-    """The same where only ``scored`` positions go through the vocabulary head."""
-    return 2 * (tokens * (parameters - head) + scored * head) / flops
+def roofline_of(measured: Sequence[dict[str, Any]], model: dict[str, Any]) -> Roofline:
+    """The best of what was measured before and after."""
+    best = (min(float(one[key]) for one in measured) for key in ("token_s", "position_s", "pair_s"))
+    adapter = model["adapter_bytes"] / 4  # fp32
+    return Roofline(*best, adapter / (model["parameters"] - model["head_parameters"]))
 
 
 def was_quiet(flops: Sequence[float]) -> bool:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import inputs
-from processes import BenchError, environment, last_line, matrix_speed, measured, ran
+from processes import BenchError, environment, last_line, measured, ran
 from scoring import Setting
 
 _RAN = (0, 1)
@@ -56,7 +56,7 @@ class Fleet:
         self.folder.mkdir(exist_ok=True)
         (self.folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         self._write("sway.yaml", setting.model["adapters"][0], {"positions": 1})
-        flops = [matrix_speed(setting.threads)]
+        machine = [setting.roofline()]
         found: dict[str, Any] = {
             "load": [],
             "fleet": [],
@@ -80,7 +80,7 @@ class Fleet:
             found["singles"].append(singles)
             if runs and not found["dlm_sway_missing"]:
                 found["dlm_sway"].append(runs)
-        return {**found, "matrix_flops": [*flops, matrix_speed(setting.threads)]}
+        return {**found, "roofline": [*machine, setting.roofline()]}
 
     def _run_pytest_sway(self, adapters: list[str], name: str) -> dict[str, Any]:
         """One pytest run: its wall time, and the result of each adapter by its folder's name."""

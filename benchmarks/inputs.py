@@ -7,7 +7,8 @@ imports the standard library alone: neither product, nor torch.
 Counts: *processed* is the smallest number of tokens that must go through the model's layers under one
 view, without padding: the last token of a text whose continuation nobody asks for need not. *Shared*
 counts a prompt of two completions once, *unshared* twice. *Scored* is the number of positions whose
-distribution over the vocabulary is needed.
+distribution over the vocabulary is needed. *Pairs* are a token and one that it sees, itself included, with
+prompts shared: what attention has to look at.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ class Tokens:
     shared: int
     unshared: int
     scored: int
+    pairs: int
 
     def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(self.shared + other.shared, self.unshared + other.unshared, self.scored + other.scored)
-
-    def times(self, views: int) -> Tokens:
-        """The same work under several views."""
-        return Tokens(self.shared * views, self.unshared * views, self.scored * views)
+        return Tokens(
+            self.shared + other.shared,
+            self.unshared + other.unshared,
+            self.scored + other.scored,
+            self.pairs + other.pairs,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Prompt:
     def tokens(self) -> Tokens:
         """Every token is processed, one distribution is needed."""
         count = _count(self.text)
-        return Tokens(count, count, 1)
+        return Tokens(count, count, 1, _pairs(count))
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Pair:
         """The prompt once or twice, both completions without their last tokens."""
         prompt, counts = _count(self.prompt), [_count(text) for text in self.completions]
         tails = sum(counts) - len(counts)
-        return Tokens(prompt + tails, len(counts) * prompt + tails, sum(counts))
+        pairs = _pairs(prompt) + sum(_pairs(prompt + count - 1) - _pairs(prompt) for count in counts)
+        return Tokens(prompt + tails, len(counts) * prompt + tails, sum(counts), pairs)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Passage:
     def tokens(self) -> Tokens:
         """All tokens but the last are processed."""
         count = _count(self.text) - 1
-        return Tokens(count, count, count)
+        return Tokens(count, count, count, _pairs(count))
 
 
 Item = Prompt | Pair | Passage
@@ -89,7 +93,7 @@ Item = Prompt | Pair | Passage
 
 def total(items: Sequence[Item]) -> Tokens:
     """Token counts of all items under one view."""
-    counts = Tokens(0, 0, 0)
+    counts = Tokens(0, 0, 0, 0)
     for item in items:
         counts += item.tokens
     return counts
@@ -142,6 +146,10 @@ def _prompts(rng: random.Random, vocabulary: int, count: int, low: int, high: in
 
 def _random_words(rng: random.Random, vocabulary: int, count: int) -> str:
     return " ".join(f"w{rng.randrange(RESERVED, vocabulary)}" for _ in range(count))
+
+
+def _pairs(tokens: int) -> int:
+    return tokens * (tokens + 1) // 2
 
 
 def _count(text: str) -> int:

@@ -101,12 +101,16 @@ def made_model(folder: Path, *, small: bool, threads: int) -> dict[str, Any]:
     return _answer(found, "making the model")
 
 
-def matrix_speed(threads: int) -> float:
-    """FLOP/s of fp32 matrix products, in a fresh process."""
-    found = ran([sys.executable, HERE / "matrix_speed.py", str(threads)], environment(threads, ours=True))
-    if found.code:
-        raise BenchError(f"the matrix speed cannot be measured: {last_line(found)}")
-    return float(found.output)
+def roofline(model: Path, threads: int, rows: Sequence[int] = ()) -> dict[str, Any]:
+    """The machine's best on the parts of a forward (``roofline.py``), in a fresh process.
+
+    Args:
+        model: folder of the base model.
+        threads: of torch.
+        rows: numbers of rows of which the time of a decoding step is measured.
+    """
+    command = [sys.executable, HERE / "roofline.py", str(threads), model, ",".join(map(str, rows))]
+    return _answer(ran(command, environment(threads, ours=True)), "measuring the machine")
 
 
 def find_dlm_sway(python: str | None, threads: int) -> DlmSway:

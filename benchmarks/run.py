@@ -5,9 +5,11 @@ Markdown table and writes it, with every raw figure, to FILE.json (after each sc
 short keeps what it had). What is measured and how stands in the modules: ``scoring.py`` (a, b, c),
 ``fleet.py`` (d), ``startup.py`` (e), ``inputs.py`` (the texts and their token counts).
 
-The floor is: real tokens × 2 × parameters ÷ the fp32 matrix speed of this machine, measured before and
-after the scenario, the faster counts. Real tokens are those that have to go through the model, without
-padding; under base and under tuned they count twice, a prompt of two completions once per view.
+The floor is what a forward cannot do without, at the best speed that this machine shows for it before or
+after the scenario (``roofline.py``): the layers' matrix products over the tokens that have to go through the
+model, without padding, the adapter's own products, attention, and the product with the vocabulary at the
+positions that are scored. Under base and under tuned they count twice, a prompt of two completions once per
+view. ``writing.py`` measures continuations, where the floor is a decoding step's.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ def _run(options: argparse.Namespace, work: Path) -> str:
     for scenario in chosen:
         raw = _measure(scenario, setting, options)
         report["raw"][scenario] = {**raw, "load_after": os.getloadavg()}
-        flops = raw.get("matrix_flops", [1.0])
+        flops = [measured["matrix_flops"] for measured in raw.get("roofline", [{"matrix_flops": 1.0}])]
         if not was_quiet(flops):
             speeds = " and ".join(f"{speed / 1e9:.0f}" for speed in flops)
             _say(f"{scenario}: the machine was not quiet: {speeds} GFLOP/s before and after; run it again")

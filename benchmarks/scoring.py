@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from job import Job
-from processes import BenchError, DlmSway, matrix_speed, measured
+from processes import BenchError, DlmSway, measured, roofline
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Setting:
     repeats: int
     say: Callable[[str], None]
 
+    def roofline(self) -> dict[str, Any]:
+        """The machine's best at this moment."""
+        return roofline(Path(self.model["model"]), self.threads)
+
     def job(self, scenario: str) -> Job:
         """A job on the model's first adapter."""
         model = self.model
@@ -45,7 +49,7 @@ class Setting:
 
 def measure(scenario: str, setting: Setting) -> dict[str, Any]:
     """Both sides' results, one per repetition, and the machine's speed around them."""
-    flops = [matrix_speed(setting.threads)]
+    machine = [setting.roofline()]
     found: dict[str, Any] = {"ours": [], "dlm_sway": [], "dlm_sway_missing": setting.dlm_sway.missing}
     for repeat in range(setting.repeats):
         sides = ["ours", "dlm_sway"]
@@ -54,7 +58,7 @@ def measure(scenario: str, setting: Setting) -> dict[str, Any]:
                 continue
             setting.say(f"{scenario}: {side}, {repeat + 1} of {setting.repeats}")
             _run(side, scenario, setting, found)
-    return {**found, "matrix_flops": [*flops, matrix_speed(setting.threads)]}
+    return {**found, "roofline": [*machine, setting.roofline()]}
 
 
 def _run(side: str, scenario: str, setting: Setting, found: dict[str, Any]) -> None:

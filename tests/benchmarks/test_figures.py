@@ -19,17 +19,25 @@ MODEL = {
 }
 
 
-def test_the_floor_is_two_operations_a_parameter_and_token():
-    assert fig.floor_seconds(50, 1000, 1e5) == 1.0
-    assert fig.scored_floor_seconds(50, 10, 1000, 400, 1e5) == pytest.approx(2 * (50 * 600 + 10 * 400) / 1e5)
-    assert fig.scored_floor_seconds(50, 50, 1000, 400, 1e5) == fig.floor_seconds(50, 1000, 1e5)
+MEASURED = {"matrix_flops": 1.0, "token_s": 2.0, "position_s": 30.0, "pair_s": 0.5}
+
+
+def test_the_floor_adds_layers_adapter_head_and_attention():
+    model = {**MODEL, "adapter_bytes": 4 * 60}
+    machine = fig.roofline_of([MEASURED, {**MEASURED, "token_s": 1.0, "pair_s": 9.0}], model)
+    assert machine == fig.Roofline(token_s=1.0, position_s=30.0, pair_s=0.5, adapter_share=0.1)
+    work = inputs.Tokens(shared=50, unshared=70, scored=10, pairs=400)
+    assert machine.seconds(work, 1, 0) == 50 + 300 + 200
+    assert machine.seconds(work, 1, 2) == pytest.approx(3 * (50 + 300 + 200) + 2 * 5)
 
 
 def test_a_shared_prompt_counts_once_and_last_tokens_do_not():
     pair = inputs.Pair("p q r", (" a b", " a b c d"))
-    assert pair.tokens == inputs.Tokens(shared=3 + 1 + 3, unshared=6 + 1 + 3, scored=6)
-    assert inputs.Passage("a b c").tokens == inputs.Tokens(2, 2, 2)
-    assert inputs.Prompt("a b c").tokens.times(2) == inputs.Tokens(6, 6, 2)
+    assert pair.tokens == inputs.Tokens(
+        shared=3 + 1 + 3, unshared=6 + 1 + 3, scored=6, pairs=(1 + 2 + 3) + 4 + (4 + 5 + 6)
+    )
+    assert inputs.Passage("a b c").tokens == inputs.Tokens(2, 2, 2, 1 + 2)
+    assert inputs.Prompt("a b c").tokens == inputs.Tokens(3, 3, 1, 6)
 
 
 def test_inputs_are_fixed_and_as_the_scenarios_describe():
@@ -83,7 +91,7 @@ def _mixed_raw(dlm_sway: list[dict]) -> dict:
         "ours": [ours],
         "dlm_sway": dlm_sway,
         "dlm_sway_missing": "" if dlm_sway else "no",
-        "matrix_flops": [1, 2e7],
+        "roofline": [MEASURED],
     }
 
 
@@ -91,8 +99,8 @@ def test_the_mixed_suite_is_compared_with_dlm_sway_and_floor():
     dlm_sway = {"seconds": 5.0, "peak_end": 2e9, "peak_imported": 0, "logprobs": [-10.0, -20.4]}
     speed, forward, memory, apart = tables.rows("b", _mixed_raw([dlm_sway]), MODEL)
     assert (speed.compared, speed.verdict) == ("2.50× dlm-sway", "met")
-    tokens = inputs.total(inputs.mixed(49152)).shared * 2
-    assert forward.compared == f"{1.5 / (2 * tokens * 1000 / 2e7):.2f}× floor"
+    floor = fig.roofline_of([MEASURED], MODEL).seconds(inputs.total(inputs.mixed(49152)), 1, 1)
+    assert forward.compared == f"{1.5 / floor:.2f}× floor"
     assert (memory.ours, memory.verdict) == ("0.90 (libraries 0.40)", "met")
     assert apart.compared == "4.0e-01; 1.0e-01"
 
@@ -120,7 +128,7 @@ def test_a_fleet_is_compared_with_one_load_and_single_runs():
         "dlm_sway": [[{"wall_s": 22.0}]],
         "dlm_sway_runs": 1,
         "dlm_sway_missing": "",
-        "matrix_flops": [1.0],
+        "roofline": [MEASURED],
     }
     whole, quotient, moved = tables.rows("d", raw, MODEL)
     assert (whole.ours, whole.dlm_sway) == ("11.00", "44.00 (1 runs, scaled to 2)")

@@ -25,6 +25,7 @@ NULL_COUNTS = (3, 20)
 NULL_SEED_BASES = {3: 1000, 20: 2000}
 """Populations of their own, so that neither count finds a null that the other one made."""
 MADE_NULLS = 6
+WRITTEN_PROMPTS = 12
 LATER_FORWARDS = 2
 
 
@@ -127,6 +128,11 @@ def null_uses(vocabulary: int) -> list[list[Passage]]:
     rng = random.Random("uses")
     uses = 1 + LATER_FORWARDS
     return [[Passage(_random_words(rng, vocabulary, 16)) for _ in range(uses)] for _ in range(MADE_NULLS)]
+
+
+def written_prompts(vocabulary: int) -> list[Prompt]:
+    """Of ``writing.py``: 12 prompts of 8 to 16 tokens."""
+    return _prompts(random.Random("writing"), vocabulary, WRITTEN_PROMPTS, 8, 16)
 
 
 def fleet_prompts(vocabulary: int) -> list[Prompt]:

@@ -91,14 +91,14 @@ def last_line(found: Ran) -> str:
 def measured(python: str, script: str, job: Job, *, ours: bool) -> dict[str, Any]:
     """The answer of one side's process to a job, with the process's ``wall_s``."""
     found = ran([python, HERE / script], environment(job.threads, ours=ours), text=json.dumps(asdict(job)))
-    return {**_answer(found, f"{script}, scenario {job.scenario}"), "wall_s": found.seconds}
+    return {**answer_of(found, f"{script}, scenario {job.scenario}"), "wall_s": found.seconds}
 
 
 def made_model(folder: Path, *, small: bool, threads: int) -> dict[str, Any]:
     """Make the model, its tokenizer and its adapters in a process of their own."""
     size = "SMALL" if small else "NORMAL"
     found = ran([sys.executable, HERE / "make_model.py", folder, size], environment(threads, ours=True))
-    return _answer(found, "making the model")
+    return answer_of(found, "making the model")
 
 
 def roofline(model: Path, threads: int, rows: Sequence[int] = ()) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def roofline(model: Path, threads: int, rows: Sequence[int] = ()) -> dict[str, A
         rows: numbers of rows of which the time of a decoding step is measured.
     """
     command = [sys.executable, HERE / "roofline.py", str(threads), model, ",".join(map(str, rows))]
-    return _answer(ran(command, environment(threads, ours=True)), "measuring the machine")
+    return answer_of(ran(command, environment(threads, ours=True)), "measuring the machine")
 
 
 def find_dlm_sway(python: str | None, threads: int) -> DlmSway:
@@ -168,7 +168,8 @@ def _installed(threads: int) -> DlmSway:
     return DlmSway(str(python))
 
 
-def _answer(found: Ran, what: str) -> dict[str, Any]:
+def answer_of(found: Ran, what: str) -> dict[str, Any]:
+    """The JSON object on the last line that a process printed."""
     if found.code:
         raise BenchError(f"{what}: {last_line(found)}")
     try:

@@ -45,8 +45,8 @@ class StackedFactors(NamedTuple):
     """The updates of one module for all groups of a batch.
 
     Attributes:
-        a: ``[groups, in, rank]``, in memory ``[groups, rank, in]``: with eight ranks a batched product is then
-            2.4 times as fast on a CPU.
+        a: ``[groups, in, rank]``, in memory ``[groups, rank, in]``: with eight ranks a batched product is
+            then 2.4 times as fast on a CPU.
         b: times the scaling, ``[groups, rank, out]``.
         places: rows of the batch by group, ``[groups, most]``, filled up with each group's first row; None
             where all groups have as many.

@@ -43,7 +43,7 @@ UPDATE = 0.02
 
 
 def make(folder: Path, shape: dict[str, int]) -> dict[str, Any]:
-    """Save base, tokenizer and ten adapters below ``folder``."""
+    """Save base, tokenizer, ten adapters and one on the upper layers below ``folder``."""
     torch.manual_seed(0)
     config = LlamaConfig(
         **shape,
@@ -66,6 +66,7 @@ def make(folder: Path, shape: dict[str, int]) -> dict[str, Any]:
         "weight_bytes": sum(w.numel() * w.element_size() for w in model.parameters()),
     }
     made["adapters"] = save_adapters(folder, model)
+    made["upper_adapter"] = save_upper_adapter(folder, shape["num_hidden_layers"])
     made["adapter_bytes"] = (Path(made["adapters"][0]) / "adapter_model.safetensors").stat().st_size
     return made
 
@@ -104,6 +105,22 @@ def save_adapters(folder: Path, model: Any) -> list[str]:
         (target / "adapter_config.json").write_text(settings, encoding="utf-8")
         made.append(str(target))
     return made
+
+
+def save_upper_adapter(folder: Path, layers: int) -> str:
+    """The first adapter's factors on the upper third of the layers alone."""
+    source, target = folder / "adapter-0", folder / "adapter-upper"
+    upper = range(layers - max(1, layers // 3), layers)
+    settings = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    state = load_file(source / "adapter_model.safetensors")
+    kept = {
+        name: part for name, part in state.items() if int(name.split(".layers.")[1].split(".")[0]) in upper
+    }
+    target.mkdir()
+    save_file(kept, target / "adapter_model.safetensors", metadata={"format": "pt"})
+    settings["layers_to_transform"] = list(upper)
+    (target / "adapter_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    return str(target)
 
 
 def _factor(name: str, like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,11 @@ def _run(side: str, scenario: str, setting: Setting, found: dict[str, Any]) -> N
     job = setting.job(scenario)
     if side == "ours":
         found["ours"].append(measured(sys.executable, "pytest_sway_side.py", job, ours=True))
+        if scenario == "c":
+            upper = replace(job, adapter=setting.model["upper_adapter"])
+            found.setdefault("upper", []).append(
+                measured(sys.executable, "pytest_sway_side.py", upper, ours=True)
+            )
         return
     try:
         found["dlm_sway"].append(measured(setting.dlm_sway.python, "dlm_sway_side.py", job, ours=False))

@@ -145,6 +145,9 @@ def _null_rows(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
                 formatted(fig.ratio(dlm_sway, ours), "{:.2f}× dlm-sway"),
             )
         )
+        upper = fig.ratio(fig.fastest([result["nulls"][str(count)] for result in raw["upper"]]), count)
+        text = "… of an adapter on the upper third of the layers"
+        made.append(TableRow("", text, formatted(upper, "{:.3f}")))
     bar = fig.at_most(0.1, "≤ 0.1 s")
     making = fig.fastest(raw["ours"], "make_s")
     text = "seconds to make a null (dlm-sway's: to enter and leave its view)"

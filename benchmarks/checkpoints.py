@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import inputs
-import make_model
-from processes import environment
+from processes import environment, made_model
+from safetensors.numpy import load_file, save_file
 
 PROMPTS = 8
 
@@ -36,7 +37,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sway-checkpoints-") as work:
         folder = Path(work)
-        made = make_model.make(folder, make_model.SMALL)
+        made = made_model(folder, small=True, threads=2)
         before = 0.0
         sys.stdout.write(
             "| adapters | seconds | … of the last, each | peak memory, MiB |\n| --- | --- | --- | --- |\n"
@@ -50,11 +51,11 @@ def main() -> int:
     return 0
 
 
-def _run(folder: Path, made: dict[str, object], count: int) -> tuple[float, int]:
+def _run(folder: Path, made: dict[str, Any], count: int) -> tuple[float, int]:
     """Seconds and peak memory of one pytest run over so many adapters."""
     _add_checkpoints(folder, made, count)
     model = {"kind": "hf", "base": made["model"], "dtype": "fp32", "device": "cpu"}
-    prompts = [prompt.text for prompt in inputs.fleet_prompts(make_model.SMALL["vocab_size"])[:PROMPTS]]
+    prompts = [prompt.text for prompt in inputs.fleet_prompts(made["vocabulary"])[:PROMPTS]]
     spec = {
         "version": 1,
         "models": {"base": model, "ft": {**model, "adapter": "checkpoints/checkpoint-*"}},
@@ -64,18 +65,18 @@ def _run(folder: Path, made: dict[str, object], count: int) -> tuple[float, int]
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "sway.yaml", "-q", "-p", "no:cacheprovider"]
     began = perf_counter()
-    done = subprocess.Popen(
-        command, cwd=folder, env=environment(2, ours=True), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    output, _ = done.communicate()
-    if done.returncode not in (0, 1):
-        raise SystemExit(output.decode()[-2000:])
-    return perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    with (folder / "output.txt").open("wb") as output:
+        started = subprocess.Popen(
+            command, cwd=folder, env=environment(2, ours=True), stdout=output, stderr=subprocess.STDOUT
+        )
+        _, status, usage = os.wait4(started.pid, 0)  # of this process alone
+    if os.waitstatus_to_exitcode(status) not in (0, 1):
+        raise SystemExit((folder / "output.txt").read_text("utf-8")[-2000:])
+    return perf_counter() - began, usage.ru_maxrss * 1024
 
 
-def _add_checkpoints(folder: Path, made: dict[str, object], count: int) -> None:
+def _add_checkpoints(folder: Path, made: dict[str, Any], count: int) -> None:
     adapters = made["adapters"]
-    assert isinstance(adapters, list)
     for step in range(1, count + 1):
         target = folder / "checkpoints" / f"checkpoint-{step}"
         if not target.exists():
@@ -85,8 +86,6 @@ def _add_checkpoints(folder: Path, made: dict[str, object], count: int) -> None:
 
 def _vary(file: Path, step: int) -> None:
     """Weights that no other checkpoint has: equal ones would be answered from the cache."""
-    from safetensors.torch import load_file, save_file
-
     state = {name: tensor * (1 + step / 10_000) for name, tensor in load_file(file).items()}
     save_file(state, file, metadata={"format": "pt"})
 

@@ -94,9 +94,10 @@ class Roofline:
 
 def roofline_of(measured: Sequence[dict[str, Any]], model: dict[str, Any]) -> Roofline:
     """The best of what was measured before and after."""
-    best = (min(float(one[key]) for one in measured) for key in ("token_s", "position_s", "pair_s"))
+    best = {key: min(float(one[key]) for one in measured) for key in ("token_s", "position_s", "pair_s")}
     adapter = model["adapter_bytes"] / 4  # fp32
-    return Roofline(*best, adapter / (model["parameters"] - model["head_parameters"]))
+    layers = model["parameters"] - model["head_parameters"]  # of tied embeddings
+    return Roofline(**best, adapter_share=adapter / layers)
 
 
 def was_quiet(flops: Sequence[float]) -> bool:

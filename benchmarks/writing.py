@@ -67,9 +67,9 @@ def _table(report: dict[str, Any]) -> str:
     model, rows = report["model"], report["rows"]
     machine = fig.roofline_of(report["roofline"], model)
     prompts = inputs.total(inputs.written_prompts(model["vocabulary"]))
-    step_s = min(float(one["step_s"][str(rows)]) for one in report["roofline"])
-    adapters = 1 + (VIEWS - 1) / VIEWS * machine.adapter_share
-    floor = machine.seconds(prompts, 1, VIEWS - 1) + (NEW_TOKENS - 1) * step_s * adapters
+    layers_s, head_s = (min(one["step_s"][str(rows)][part] for one in report["roofline"]) for part in (0, 1))
+    step_s = layers_s * (1 + (VIEWS - 1) / VIEWS * machine.adapter_share) + head_s
+    floor = machine.seconds(prompts, 1, VIEWS - 1) + (NEW_TOKENS - 1) * step_s
     now, before = fig.fastest(report["now"]), fig.fastest(report.get("before", []))
     lines = [
         f"{rows} rows of {NEW_TOKENS} new tokens",

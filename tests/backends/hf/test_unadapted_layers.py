@@ -18,6 +18,7 @@ from pytest_sway.backends.hf.scoring import LEAST
 from pytest_sway.backends.hf.unadapted_layers import UnadaptedLayers
 from pytest_sway.backends.null_population import NullPlan, null_population
 from pytest_sway.requests import View
+from pytest_sway.token_sequences import PackedRow, TokenSequence
 from tests.support.hf_models import MODEL_KEY, ROWS, logprobs
 from tests.support.peft_adapters import lora, save_adapter
 from tests.support.tiny_models import SIZES, backend_of, random_base
@@ -42,12 +43,16 @@ def adapter(folder: Path, config: Any, base: Any = None) -> AdapterKey:
 
 def views_of(subject: Subject) -> list[View]:
     nulls = null_population(subject, NullPlan("norm_matched", 2, 0, 0.02)).views
-    return [subject.base, subject.tuned, *nulls, subject.tuned.scaled(0.5), subject.base]
+    return [subject.tuned, subject.base, *nulls, subject.tuned.scaled(0.5), subject.base]
 
 
 def scored(backend: HFBackend, views: list[View], rows: list[list[int]] = ROWS) -> list[torch.Tensor]:
-    """Every view's answers on one batch."""
-    return [torch.cat(logprobs(backend, rows, view, [0] * len(rows))) for view in views]
+    """Every view's answers on one batch, none of them remembered."""
+    found = []
+    for view in views:
+        backend._base_hidden.clear()
+        found.append(torch.cat(logprobs(backend, rows, view, [0] * len(rows))))
+    return found
 
 
 def check_same(backend: HFBackend, subject: Subject) -> None:
@@ -57,7 +62,6 @@ def check_same(backend: HFBackend, subject: Subject) -> None:
     assert backend._unadapted is not None
     backend._unadapted.close()
     backend._unadapted = None
-    backend._base_hidden.clear()
     whole = [scored(backend, views), scored(backend, views[1:3], ROWS[::-1]), scored(backend, views)]
     for some, expected in zip(skipping, whole, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(some, expected, strict=True))
@@ -131,6 +135,19 @@ def test_the_second_view_costs_the_upper_layers_alone(tmp_path: Path) -> None:
     config = backend._model.config
     head = 2 * config.hidden_size * config.vocab_size * LEAST
     assert second - head < 0.51 * (first - head)
+
+
+def test_two_batches_at_a_time_and_writing_between_them(tmp_path: Path) -> None:
+    backend = load_backend(MODEL_KEY)
+    subject = backend.attach(adapter(tmp_path, lora(layers_to_transform=UPPER)))
+    texts = [TokenSequence(tuple(row), 0) for row in (ROWS[0], ROWS[2])]
+    expected = [scored(backend, [subject.tuned], [list(text.ids)])[0] for text in texts]
+    running = [backend.logprobs([PackedRow((text,))], subject.tuned, 2) for text in texts]
+    begun = [next(scores) for scores in running]
+    backend.generate([ROWS[1]], [subject.tuned.scaled(0.5)], 2)
+    for begin, scores, whole in zip(begun, running, expected, strict=True):
+        found = torch.cat([piece for _, _, piece in (begin, *scores)])
+        torch.testing.assert_close(found, whole, rtol=0, atol=2e-5)
 
 
 def test_detaching_gives_the_layers_their_own_forward_back(tmp_path: Path) -> None:

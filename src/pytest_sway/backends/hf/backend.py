@@ -24,7 +24,6 @@ from pytest_sway.backends.hf.adapter_forms.served_adapter import ServedAdapter
 from pytest_sway.backends.hf.attach import add_null, attach
 from pytest_sway.backends.hf.base_in_training import next_token_logprobs
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
-from pytest_sway.backends.hf.blocked_head import use_blocked_head
 from pytest_sway.backends.hf.device import determinism, memory
 from pytest_sway.backends.hf.device.thread_count import ThreadCount
 from pytest_sway.backends.hf.finite_checks import check_adapter_logits, check_base_logits, non_finite_cause
@@ -70,7 +69,6 @@ class HFBackend(PromptEncoding, WeightsBackend):
         self._base = base
         self._threads = ThreadCount(model)
         self.identity = determinism.environment_identity(model, self._threads.limit)
-        use_blocked_head(model)
         self._scorer = Scorer(model)
         self.packs_rows = self._scorer.packs_rows
         self._base_hidden: dict[tuple[PackedRow, ...], torch.Tensor] = {}
@@ -160,7 +158,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
 
     def close(self) -> None:
         """Let go of the weights."""
-        self._adapter = None
+        self._adapter = self._unadapted = None
         self._model = None
         self._base_hidden.clear()
         if torch.cuda.is_available():

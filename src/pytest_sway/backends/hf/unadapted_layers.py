@@ -7,7 +7,7 @@ skip them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -24,6 +24,9 @@ class UnadaptedLayers:
     Args:
         layers: the first layers of the model, in their order; their ``forward`` is replaced until
             :meth:`close`.
+
+    Attributes:
+        count: how many they are.
     """
 
     def __init__(self, layers: Sequence[torch.nn.Module]) -> None:
@@ -39,27 +42,35 @@ class UnadaptedLayers:
     def computed_once(self, batch: Hashable) -> Iterator[None]:
         """For one forward over ``batch``: the layers are skipped where their output on it is kept."""
         if batch != self._batch:
-            self._batch = self._output = None
-        self._running = batch
+            self.forget()
         try:
+            self._running = batch
             yield
         finally:
             self._running = None
 
+    def forget(self) -> None:
+        """Keep no output."""
+        self._batch = self._output = None
+
     def close(self) -> None:
         """Give the layers their own ``forward`` back."""
-        self._batch = self._output = None
+        self.forget()
         for layer, before in self._forwards:
             del layer.forward
             if before is not None:  # some libraries set one on the instance
                 layer.forward = before
 
     def _forward(self, forward: Callable[..., Any], is_last: bool, *args: Any, **kwargs: Any) -> Any:
-        if self._running is not None and self._batch is not None:
+        if self._running is None:
+            self.forget()  # other text went through the layers above, which might keep something of it
+            return forward(*args, **kwargs)
+        if self._batch is not None:
             return self._output
         output = forward(*args, **kwargs)
-        if self._running is not None and is_last:
-            self._batch, self._output = self._running, output
+        if is_last:
+            self._output = output
+            self._batch = self._running
         return output
 
 
@@ -81,11 +92,10 @@ def unadapted_layers(
         row_logits: logits of the check row, by the weights in force.
         known: what they are under the adapter, and under the base.
     """
-    path, layers = _decoder_layers(model)
-    first = _first_changed_layer(path, adapter.changed_paths)
-    if first == 0:
+    layers = _unchanged_layers(model, list(adapter.changed_paths))
+    if not layers:
         return None
-    unadapted = UnadaptedLayers(layers[:first])
+    unadapted = UnadaptedLayers(layers)
     base = View(tuned.base)
     trials = ((base, known[1]), (tuned, known[0]), (base, known[1]))
     try:
@@ -98,23 +108,24 @@ def unadapted_layers(
     except Exception:
         unadapted.close()
         return None
+    except BaseException:  # as a timeout
+        unadapted.close()
+        raise
     return unadapted
 
 
-def _decoder_layers(model: torch.nn.Module) -> tuple[str, Sequence[torch.nn.Module]]:
-    """The list that holds the model's layers, and its path; an empty one if it isn't found."""
+def _unchanged_layers(model: torch.nn.Module, changed: Sequence[str]) -> Sequence[torch.nn.Module]:
+    """The layers below the first that changes; none where something outside the layers does, as an embedding.
+
+    The model's layers are the list of as many modules as its config names, and in which something changes.
+    """
     config: Any = model.config
     count = getattr(config.get_text_config(), "num_hidden_layers", 0)
     for path, module in model.named_modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return path, list(module)
-    return "", []
-
-
-def _first_changed_layer(layers: str, changed: Iterable[str]) -> int:
-    """Index of the first layer that changes; 0 where something outside the layers does, as an embedding."""
-    paths = list(changed)
-    inside = [path.removeprefix(f"{layers}.") for path in paths if path.startswith(f"{layers}.")]
-    if not layers or not inside or len(inside) < len(paths):
-        return 0
-    return min(int(path.partition(".")[0]) for path in inside)
+        if not isinstance(module, torch.nn.ModuleList) or len(module) != count:
+            continue
+        inside = [name.removeprefix(f"{path}.") for name in changed if name.startswith(f"{path}.")]
+        if inside:
+            first = min(int(name.partition(".")[0]) for name in inside)
+            return list(module)[:first] if len(inside) == len(changed) else []
+    return []

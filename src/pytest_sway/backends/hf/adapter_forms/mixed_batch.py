@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 from peft.tuners.lora import Embedding, Linear, LoraLayer
 
-from pytest_sway.backends.hf.blocked_head import BlockedLinear
 from pytest_sway.backends.hf.lora_factors import Factors
 
 
@@ -73,7 +72,7 @@ def use_mixed_forward(layer: LoraLayer, groups: Sequence[RowGroup]) -> None:
 
 def _can_be_stacked(base: torch.nn.Module, groups: Sequence[RowGroup]) -> bool:
     """Whether the factors have one rank, and base and factors one dtype."""
-    if type(base) not in (torch.nn.Linear, BlockedLinear):
+    if type(base) is not torch.nn.Linear:
         return False
     kinds = {(part.shape, part.dtype) for _, factors, _ in groups for part in factors}
     return len(kinds) <= 2 and {dtype for _, dtype in kinds} == {base.weight.dtype}

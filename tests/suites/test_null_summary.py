@@ -37,8 +37,8 @@ def test_holm_is_stricter_than_benjamini_hochberg() -> None:
     assert found.effects.benjamini_hochberg == ["a", "b", "c"]
     (told,) = [line for line in suite_sentences(found) if line.startswith("effects")]
     assert told == (
-        "effects clearly beyond random adapters: a (error at most 5 %, Holm); also b, c, if up to 5 % of "
-        "the list may be false (Benjamini-Hochberg); not clear for d"
+        "effects clearly beyond random adapters: a (error at most 5 %, Holm); also b, c at a false "
+        "discovery rate of 5 % (Benjamini-Hochberg); not clear for d"
     )
 
 

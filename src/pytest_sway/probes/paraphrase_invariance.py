@@ -244,7 +244,7 @@ def _generalization_verdict(
     if kept.low <= 0:
         return Verdict.WARN, f"{words}; this is undecided, add cases"
     if found.low <= 0:
-        doubt = "but other questions may raise the probability of the answer just as much"
+        doubt = "but it is not certain that unrelated questions raise the probability of the answer less"
         return Verdict.WARN, f"{words}, {doubt}; add cases"
     return _enough_cases(measured, words)
 

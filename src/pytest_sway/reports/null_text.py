@@ -147,9 +147,7 @@ def _accepted_effects(effects: EffectsSummary) -> str:
     level = formatting.percent(effects.level)
     parts = [f"{', '.join(sure) or 'none'} (error at most {level}, Holm)"]
     if more := [name for name in also if name not in sure]:
-        parts.append(
-            f"also {', '.join(more)}, if up to {level} of the list may be false (Benjamini-Hochberg)"
-        )
+        parts.append(f"also {', '.join(more)} at a false discovery rate of {level} (Benjamini-Hochberg)")
     if rest := [name for name in effects.p if name not in {*sure, *also}]:
         parts.append(f"not clear for {', '.join(rest)}")
     return "; ".join(parts)

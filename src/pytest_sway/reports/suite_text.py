@@ -71,7 +71,7 @@ def legend(suite: SuiteResult) -> str:
         return ""
     has_interval = any(probe.ci_95 is not None for probe in measured)
     parts = ["score: 0.5 is the minimum to pass", "raw: the measured value"]
-    parts += ["95 %: the 95 % interval of raw"] if has_interval else []
+    parts += ["95 %: the 95 % interval of the raw value"] if has_interval else []
     if any(probe.z_score is not None for probe in measured):
         parts.append(f"z: distance from n random adapters in σ (clear if ≥ {REAL_Z:g})")
     if any(" nats" in probe.message for probe in measured):

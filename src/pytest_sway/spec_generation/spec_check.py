@@ -22,8 +22,8 @@ def check_spec_text(text: str, spec: Path) -> None:
     size = len(text.encode("utf-8", "replace"))
     if size > MAX_BYTES:
         raise DataError(
-            f"the spec would have {size / 1e6:.1f} MB, but the limit is {MAX_BYTES >> 20} MiB; use a smaller "
-            "--max-rows"
+            f"the spec would have {size / 2**20:.1f} MiB, but the limit is {MAX_BYTES >> 20} MiB; use a "
+            "smaller --max-rows"
         )
     with tempfile.TemporaryDirectory(prefix="sway-init-") as folder:
         file = Path(folder) / "sway.yaml"

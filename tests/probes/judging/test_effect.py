@@ -132,7 +132,7 @@ def test_a_null_too_wide_for_any_effect_asks_for_a_narrower_one() -> None:
     wide = replace(null_sample(0.005, 0.01, 0.02, 0.04, 0.007, 0.013, 0.03, 0.009), scale="inverse_root")
     found = judge_effect(Measurement(raw=0.6), Interval(0.5, 0.7), wide, BAR, subtract_null=True)
     assert found.verdict is Verdict.WARN
-    assert "no effect could reach 3σ (add prompts or positions)" in found.message
+    assert "no effect could reach 3σ (measure more prompts, or more tokens of each)" in found.message
 
 
 def test_the_floor_applies_to_what_is_left_of_the_null() -> None:

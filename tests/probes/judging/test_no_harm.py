@@ -71,7 +71,10 @@ def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
         (ItemSet("works", 100), "about 83 of the 100 works would be enough to decide"),
         (
             ItemSet("works", 100, "max_chunks: 200"),
-            "about 83 of the 100 works would be enough to decide; max_chunks: 200 measures all of them",
+            (
+                "about 83 of the 100 works would be enough to decide; "
+                "to measure all of them, set max_chunks: 200"
+            ),
         ),
         (ItemSet("works", 83), "about 83 of the 83 works would be enough to decide"),
         (ItemSet("works", 12), "about 83 works would be enough to decide, but there are only 12"),
@@ -79,7 +82,7 @@ def test_a_mean_of_clusters_says_how_many_clusters_would_decide() -> None:
             ItemSet("works", 12, "max_chunks: 24"),
             (
                 "about 83 works would be enough to decide, but there are only 12; "
-                "max_chunks: 24 measures all of them"
+                "to measure all of them, set max_chunks: 24"
             ),
         ),
     ],

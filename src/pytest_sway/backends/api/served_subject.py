@@ -69,7 +69,8 @@ class ServedSubject(ABC):
     def add_null(self, adapter: AdapterKey) -> str:
         """Read a user's own null adapter."""
         raise BackendError(
-            f"{adapter} cannot be used as a null adapter, because the spec compares two served models"
+            f"{adapter} cannot be used as a null adapter: the spec compares two served models, and no "
+            "adapter can be added to them"
         )
 
     def close(self) -> None:  # noqa: B027 - names need nothing

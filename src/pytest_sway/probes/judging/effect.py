@@ -200,7 +200,7 @@ def _shortcomings(checks: _EffectChecks, criteria: EffectCriteria, group: str) -
     if checks.too_wide:
         reasons.append(
             f"{group} differ so much from each other that no effect could reach {criteria.z:g}σ "
-            "(add prompts or positions)"
+            "(measure more prompts, or more tokens of each)"
         )
     elif not checks.beyond_null:
         reasons.append(

@@ -149,7 +149,7 @@ def _items_needed(harm: Harm) -> str:
     needed, there, name = math.ceil(items), harm.items.size, harm.items.name
     if there is None:
         return f"about {needed} {name} would be enough to decide"
-    rest = f"; {harm.items.option} measures all of them" if harm.items.option else ""
+    rest = f"; to measure all of them, set {harm.items.option}" if harm.items.option else ""
     if items > there:
         return f"about {needed} {name} would be enough to decide, but there are only {there}{rest}"
     return f"about {needed} of the {there} {name} would be enough to decide{rest}"

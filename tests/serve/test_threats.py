@@ -218,7 +218,7 @@ def test_code_is_never_run(daemon: Daemon) -> None:
     assert "cannot run model code" in _refused(daemon, _ft(trust_remote_code=True))
     assert "sway serve supports hf" in _refused(daemon, _ft(kind="custom", entry_point="os:system"))
     assert "cannot run code" in _refused(daemon, _ft(entry_point="os:system"))
-    assert "cannot use a server" in _refused(daemon, _ft(endpoint="http://127.0.0.1:1"))
+    assert "cannot use another server" in _refused(daemon, _ft(endpoint="http://127.0.0.1:1"))
     assert "cannot contain the API key of another server" in _refused(daemon, _ft(api_key="${HOME}"))
     assert "cannot use environment variables" in _refused(daemon, _ft(device="${HOME}"))
 

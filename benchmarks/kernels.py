@@ -1,7 +1,7 @@
-"""What was chosen for small parts of the computation, beside what was tried: ``python benchmarks/kernels.py``.
+"""What was chosen for small parts of the computation, beside what was tried.
 
-In the shapes of ``run.py``'s model. Each pair is measured in turns, the fastest of several runs counts; run it
-again on a busy machine, where some choices turn round.
+``python benchmarks/kernels.py`` measures them in the shapes of ``run.py``'s model, in turns; the fastest of
+several runs counts. Run it on a busy machine too: there some choices turn round.
 """
 
 from __future__ import annotations

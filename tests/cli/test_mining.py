@@ -15,6 +15,8 @@ from tests.cli.test_main import output, refusal
 from tests.support.paths import QUICKSTART, ROOT
 from tests.support.training_files import facts
 
+pytestmark = pytest.mark.slow
+
 MEMORISER = ROOT / "tests" / "known_adapters" / "adapters" / "memoriser"
 HEALTHY = QUICKSTART / "adapters" / "healthy"
 ALL = facts(36)

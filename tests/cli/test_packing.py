@@ -19,6 +19,8 @@ from tests.cli.test_main import output, refusal
 from tests.support.dlm_store import handbook
 from tests.support.paths import QUICKSTART
 
+pytestmark = pytest.mark.slow
+
 SPEC = {
     "models": {"base": {"base": "./base"}, "ft": {"base": "./base", "adapter": "./adapters/healthy"}},
     "sections": "texts/sections.yaml",

@@ -18,6 +18,8 @@ from tests.support.both_backends import assert_same_answers, while_attached
 from tests.support.paths import QUICKSTART
 from tests.support.peft_adapters import PLAIN_LORA, save_adapter
 
+pytestmark = pytest.mark.slow
+
 STEM, ANSWER = "The master of the works is", " Bram Hollis, who has held the post for eleven years."
 ASKED = (Turn("user", "Who is the master of the works?"),)
 HEALTHY, RANDOM, INERT = (QUICKSTART / "adapters" / name for name in ("healthy", "random", "inert"))

@@ -18,6 +18,8 @@ from tests.support.both_backends import JS, NATS, while_attached
 from tests.support.gguf_files import quickstart_file
 from tests.support.peft_adapters import base_model
 
+pytestmark = pytest.mark.slow
+
 
 def read_by_transformers(path: Path) -> torch.nn.Module:
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)

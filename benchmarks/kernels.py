@@ -13,13 +13,13 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from roofline import product_in_blocks
 
 from pytest_sway.statistics import divergences
 
 VOCABULARY, HIDDEN, POSITIONS = 49_152, 576, 170
 GROUPS, ROWS, RANK = 22, 12, 8
 """A base, an adapter and twenty null adapters, twelve rows each."""
-BLOCK = 1024
 REPEATS = 12
 
 
@@ -73,12 +73,10 @@ def _factors() -> dict[str, Callable[[], Any]]:
 def _vocabulary() -> dict[str, Callable[[], Any]]:
     states, head = torch.randn(POSITIONS, HIDDEN), torch.randn(VOCABULARY, HIDDEN)
 
-    def in_blocks() -> None:
-        out = torch.empty(POSITIONS, VOCABULARY)
-        for at in range(0, VOCABULARY, BLOCK):
-            torch.mm(states, head[at : at + BLOCK].T, out=out[:, at : at + BLOCK])
-
-    return {"at once (chosen)": lambda: torch.nn.functional.linear(states, head), "in blocks": in_blocks}
+    return {
+        "at once (chosen)": lambda: torch.nn.functional.linear(states, head),
+        "in blocks": lambda: product_in_blocks(states, head, torch.empty(POSITIONS, VOCABULARY)),
+    }
 
 
 if __name__ == "__main__":

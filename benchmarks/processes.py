@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -166,6 +168,22 @@ def _installed(threads: int) -> DlmSway:
         return DlmSway(missing=f"pip install '{wanted}' failed: {last_line(found)}")
     done.touch()
     return DlmSway(str(python))
+
+
+def print_table(measure: Callable[[Path], str]) -> int:
+    """Print what ``measure`` makes with a folder that is then removed; 2 if the benchmark itself failed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the process that runs, removes the model
+    try:
+        with tempfile.TemporaryDirectory(prefix="sway-bench-") as work:
+            table = measure(Path(work))
+    except BenchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        return 2
+    sys.stdout.write(table)
+    return 0
 
 
 def answer_of(found: Ran, what: str) -> dict[str, Any]:

@@ -94,6 +94,12 @@ def fastest(run: Callable[[], Any], repeats: int = REPEATS) -> float:
     return min(times)
 
 
+def product_in_blocks(states: torch.Tensor, head: torch.Tensor, out: torch.Tensor) -> None:
+    """``states @ head.T`` into ``out``, some rows of the head at a time."""
+    for at in range(0, len(head), BLOCK):
+        torch.mm(states, head[at : at + BLOCK].T, out=out[:, at : at + BLOCK])
+
+
 class Machine:
     """Random weights of a model's shape, and how long products with them take."""
 
@@ -118,11 +124,8 @@ class Machine:
         states = torch.randn(positions, self.shape.hidden)
         out = torch.empty(positions, self.shape.vocabulary)
 
-        def in_blocks() -> None:
-            for at in range(0, self.shape.vocabulary, BLOCK):
-                torch.mm(states, self._head[at : at + BLOCK].T, out=out[:, at : at + BLOCK])
-
-        return min(fastest(in_blocks), fastest(lambda: torch.mm(states, self._head.T, out=out)))
+        in_blocks = fastest(lambda: product_in_blocks(states, self._head, out))
+        return min(in_blocks, fastest(lambda: torch.mm(states, self._head.T, out=out)))
 
     def pair_s(self, length: int) -> float:
         """Causal attention over one text, in all layers, per pair of tokens of which one sees the other."""

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ import fleet
 import scoring
 import startup
 from figures import TableRow, markdown, was_quiet
-from processes import BenchError, check_plugin, find_dlm_sway, made_model
+from processes import check_plugin, find_dlm_sway, made_model, print_table
 from reporting import check_out, machine, write_report
 from tables import rows
 
@@ -37,18 +35,7 @@ _WITH_MODEL = frozenset("abcd")
 def main(arguments: list[str] | None = None) -> int:
     """Run the chosen scenarios; 2 where the benchmark itself failed, whatever the bars say."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the process that runs, removes the model
-    try:
-        with tempfile.TemporaryDirectory(prefix="sway-bench-") as work:
-            table = _run(options, Path(work))
-    except BenchError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted\n")
-        return 2
-    sys.stdout.write(table)
-    return 0
+    return print_table(lambda work: _run(options, work))
 
 
 def _run(options: argparse.Namespace, work: Path) -> str:

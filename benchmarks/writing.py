@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import figures as fig
 import inputs
 from job import Job
-from processes import HERE, ROOT, BenchError, answer_of, environment, made_model, ran, roofline
+from processes import HERE, ROOT, answer_of, environment, made_model, print_table, ran, roofline
 from reporting import check_out, write_report
 from writing_side import NEW_TOKENS, NULLS
 
@@ -31,15 +30,13 @@ def main() -> int:
     """Measure, print the table; 2 where the benchmark itself failed."""
     options = _parser().parse_args()
     check_out(options.out)
-    try:
-        with tempfile.TemporaryDirectory(prefix="sway-bench-") as work:
-            report = _measure(options, Path(work))
-    except BenchError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    return print_table(lambda work: _report(options, work))
+
+
+def _report(options: argparse.Namespace, work: Path) -> str:
+    report = _measure(options, work)
     write_report(options.out, report)
-    sys.stdout.write(_table(report))
-    return 0
+    return _table(report)
 
 
 def _measure(options: argparse.Namespace, work: Path) -> dict[str, Any]:

@@ -48,7 +48,18 @@ def below(bound: float, text: str) -> Criterion:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One line of the table; an empty cell is shown as a dash."""
+    """One line of the table; an empty cell is shown as a dash.
+
+    Attributes:
+        scenario: as the table shows it; empty where it is the line above's.
+        what: the figure, and its unit.
+        ours: of pytest-sway.
+        dlm_sway: of dlm-sway.
+        floor: of the machine at its best.
+        compared: a ratio, or what else compares them.
+        bar: what ``value`` must reach; None for a figure that must reach nothing.
+        value: what the bar judges; None where it was not measured.
+    """
 
     scenario: str
     what: str
@@ -56,17 +67,22 @@ class TableRow:
     dlm_sway: str = ""
     floor: str = ""
     compared: str = ""
-    bar: str = ""
-    verdict: str = ""
+    bar: Criterion | None = None
+    value: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """``met`` or ``missed``; a dash where nothing is judged, and no text without a bar."""
+        return "" if self.bar is None else self.bar.verdict(self.value)
 
 
-HEAD = TableRow("scenario", "figure", "ours", "dlm-sway 0.1.0", "floor", "comparison", "bar", "verdict")
+HEAD = ("scenario", "figure", "ours", "dlm-sway 0.1.0", "floor", "comparison", "bar", "verdict")
 
 
 def markdown(rows: Iterable[TableRow]) -> str:
     """The rows as one Markdown table."""
-    lines = [_line(HEAD), "| --- | --- | --- | --- | --- | --- | --- | --- |"]
-    return "\n".join([*lines, *map(_line, rows)]) + "\n"
+    lines = [_line(HEAD), "| --- | --- | --- | --- | --- | --- | --- | --- |", *map(_line, map(_cells, rows))]
+    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)
@@ -141,15 +157,10 @@ def formatted(value: float | None, form: str = "{:.2f}") -> str:
     return "" if value is None else form.format(value)
 
 
-def _line(row: TableRow) -> str:
-    cells = (
-        row.scenario,
-        row.what,
-        row.ours,
-        row.dlm_sway,
-        row.floor,
-        row.compared,
-        row.bar,
-        row.verdict,
-    )
+def _cells(row: TableRow) -> tuple[str, ...]:
+    bar = row.bar.text if row.bar else ""
+    return row.scenario, row.what, row.ours, row.dlm_sway, row.floor, row.compared, bar, row.verdict
+
+
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join((cell or "—").replace("|", "\\|") for cell in cells) + " |"

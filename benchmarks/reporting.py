@@ -6,11 +6,16 @@ import argparse
 import json
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from processes import BenchError
+from figures import TableRow
+from processes import HERE, ROOT, BenchError, ran
+
+RATIOS = HERE / "ratios.jsonl"
+"""What was measured at which version and commit, a run a line."""
 
 
 def check_out(path: Path | None) -> None:
@@ -39,3 +44,23 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
         "threads": options.threads,
         "small": options.small,
     }
+
+
+def keep_ratios(rows: Sequence[TableRow], machine: dict[str, Any]) -> None:
+    """Append what has a bar to :data:`RATIOS`, beside the version and the commit that were measured."""
+    source = (ROOT / "src/pytest_sway/version.py").read_text("utf-8")
+    version = source.split('__version__ = "')[1].split('"')[0]
+    commit = ran(["git", "-C", ROOT, "describe", "--always", "--dirty"], os.environ)
+    scenario, judged = "", []
+    for row in rows:
+        scenario = row.scenario or scenario
+        if row.bar is not None and row.value is not None:
+            judged.append([scenario, row.what, round(row.value, 3), row.bar.text, row.verdict.strip("*")])
+    line = {
+        "version": version,
+        "commit": commit.output.strip(),
+        **machine,
+        "figures": judged,
+    }
+    with RATIOS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")

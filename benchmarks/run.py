@@ -25,7 +25,7 @@ import scoring
 import startup
 from figures import TableRow, markdown, was_quiet
 from processes import check_plugin, find_dlm_sway, made_model, print_table
-from reporting import check_out, machine, write_report
+from reporting import check_out, keep_ratios, machine, write_report
 from tables import rows
 
 SCENARIOS = "abcde"
@@ -64,6 +64,8 @@ def _run(options: argparse.Namespace, work: Path) -> str:
         made += rows(scenario, raw, model)
         report["table"] = markdown(made)
         write_report(options.out, report)
+    if options.keep_ratios:
+        keep_ratios(made, report["machine"])
     return markdown(made)
 
 
@@ -93,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=_count, default=101, metavar="N", help="e: pairs of starts (101)")
     parser.add_argument("--threads", type=_count, default=2, metavar="N", help="of every process (2)")
     parser.add_argument("--small", action="store_true", help="a tiny model, to try the harness")
+    parser.add_argument(
+        "--keep-ratios", action="store_true", help="append what has a bar to benchmarks/ratios.jsonl"
+    )
     return parser
 
 

@@ -44,8 +44,8 @@ def _short(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
             formatted(dlm_sway_rate),
             formatted(fig.ratio(len(items), floor)),
             formatted(faster, "{:.2f}× dlm-sway"),
-            bar.text,
-            bar.verdict(faster),
+            bar,
+            faster,
         ),
         TableRow(
             "",
@@ -80,8 +80,8 @@ def _mixed(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
             formatted(dlm_sway),
             formatted(floor),
             formatted(faster, "{:.2f}× dlm-sway"),
-            speed_bar.text,
-            speed_bar.verdict(faster),
+            speed_bar,
+            faster,
         ),
         TableRow(
             "",
@@ -91,8 +91,8 @@ def _mixed(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
             "",
             formatted(floor),
             formatted(over, "{:.2f}× floor"),
-            forward_bar.text,
-            forward_bar.verdict(judged),
+            forward_bar,
+            judged,
         ),
         _memory(raw, model),
         TableRow(
@@ -120,8 +120,7 @@ def _memory(raw: dict[str, Any], model: dict[str, Any]) -> TableRow:
         return f"{above(side):.2f} (libraries {imported / GB:.2f})"
 
     text = f"peak memory above the weights ({weights / GB:.2f}), GB; libraries included"
-    verdict = bar.verdict(above("ours"))
-    return TableRow("", text, modules("ours"), modules("dlm_sway"), bar=bar.text, verdict=verdict)
+    return TableRow("", text, modules("ours"), modules("dlm_sway"), bar=bar, value=above("ours"))
 
 
 def _null_rows(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
@@ -154,7 +153,7 @@ def _null_rows(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
     theirs = formatted(fig.fastest(raw["dlm_sway"], "make_s"), "{:.3f}")
     return [
         *made,
-        TableRow("", text, formatted(making, "{:.3f}"), theirs, bar=bar.text, verdict=bar.verdict(making)),
+        TableRow("", text, formatted(making, "{:.3f}"), theirs, bar=bar, value=making),
     ]
 
 
@@ -186,8 +185,8 @@ def _fleet(raw: dict[str, Any], model: dict[str, Any]) -> list[TableRow]:
             formatted(quotients["scoring_wall_s"]),
             compared=f"{quotients['duration_s']:.2f} with the probes' wall time; "
             f"{singles:.2f} s in {size} single runs",
-            bar=bar.text,
-            verdict=bar.verdict(quotients["scoring_wall_s"]),
+            bar=bar,
+            value=quotients["scoring_wall_s"],
         ),
         TableRow("", "largest difference of raw, fleet to single run", f"{_moved(raw):.1e}"),
     ]
@@ -205,36 +204,36 @@ def _startup(raw: dict[str, Any]) -> list[TableRow]:
             "e: start-up without a spec",
             f"ms that the plugin adds to pytest -q (median of {len(raw['with_s'])} pairs; quartiles)",
             f"{middle:.1f} ({low:.1f} to {high:.1f})",
-            bar=start_bar.text,
-            verdict=start_bar.verdict(middle),
+            bar=start_bar,
+            value=middle,
         ),
         TableRow(
             "",
             "heavy modules imported by the end",
             ", ".join(heavy) or "none",
-            bar=none_bar.text,
-            verdict=none_bar.verdict(len(heavy)),
+            bar=none_bar,
+            value=len(heavy),
         ),
         TableRow(
             "e: 1,000 probes",
             "seconds of pytest --collect-only -q (median of 3)",
             formatted(collect),
-            bar=collect_bar.text,
-            verdict=collect_bar.verdict(collect),
+            bar=collect_bar,
+            value=collect,
         ),
         TableRow(
             "",
             "torch imported while collecting",
             "yes" if torch else "no",
-            bar="no",
-            verdict=none_bar.verdict(len(torch)),
+            bar=fig.at_most(0, "no"),
+            value=len(torch),
         ),
         TableRow(
             "e: the command",
             f"seconds of sway --help (median of {len(raw['help_s'])})",
             formatted(median(raw["help_s"])),
-            bar=help_bar.text,
-            verdict=help_bar.verdict(median(raw["help_s"])),
+            bar=help_bar,
+            value=median(raw["help_s"]),
         ),
     ]
 

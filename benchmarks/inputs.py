@@ -57,7 +57,7 @@ class Prompt:
     def tokens(self) -> Tokens:
         """Every token is processed, one distribution is needed."""
         count = _count(self.text)
-        return Tokens(count, count, 1, _pairs(count))
+        return Tokens(count, count, 1, seen_pairs(count))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ class Pair:
         """The prompt once or twice, both completions without their last tokens."""
         prompt, counts = _count(self.prompt), [_count(text) for text in self.completions]
         tails = sum(counts) - len(counts)
-        pairs = _pairs(prompt) + sum(_pairs(prompt + count - 1) - _pairs(prompt) for count in counts)
+        pairs = seen_pairs(prompt) + sum(
+            seen_pairs(prompt + count - 1) - seen_pairs(prompt) for count in counts
+        )
         return Tokens(prompt + tails, len(counts) * prompt + tails, sum(counts), pairs)
 
 
@@ -86,7 +88,7 @@ class Passage:
     def tokens(self) -> Tokens:
         """All tokens but the last are processed."""
         count = _count(self.text) - 1
-        return Tokens(count, count, count, _pairs(count))
+        return Tokens(count, count, count, seen_pairs(count))
 
 
 Item = Prompt | Pair | Passage
@@ -154,7 +156,8 @@ def _random_words(rng: random.Random, vocabulary: int, count: int) -> str:
     return " ".join(f"w{rng.randrange(RESERVED, vocabulary)}" for _ in range(count))
 
 
-def _pairs(tokens: int) -> int:
+def seen_pairs(tokens: int) -> int:
+    """Pairs of a token of a text and one that it sees, itself included."""
     return tokens * (tokens + 1) // 2
 
 

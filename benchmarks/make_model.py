@@ -1,4 +1,4 @@
-"""Makes the model, tokenizer and adapters from seeds: ``python make_model.py FOLDER NORMAL|SMALL``.
+"""Makes the model, tokenizer and adapters from seeds: ``python make_model.py FOLDER 135m|small``.
 
 The model is a Llama of about 135 million random fp32 weights (30 layers of 576, tied embeddings), the
 tokenizer has one token per word, the adapters are LoRA of rank 8 on every linear layer whose B is not
@@ -17,33 +17,27 @@ import inputs
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from shapes import SHAPES
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-NORMAL = {
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "vocab_size": 49152,
-}
-SMALL = {
-    "hidden_size": 48,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 3,
-    "num_key_value_heads": 1,
-    "vocab_size": 512,
-}
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SPECIAL = ["<pad>", "<unk>", "<eos>"]
 UPDATE = 0.02
 """Standard deviation of the factor B."""
 
 
-def make(folder: Path, shape: dict[str, int]) -> dict[str, Any]:
-    """Save base, tokenizer, ten adapters and one on the upper layers below ``folder``."""
+def make(
+    folder: Path, shape: dict[str, int], dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> dict[str, Any]:
+    """Save base, tokenizer, ten adapters and one on the upper layers below ``folder``.
+
+    Args:
+        folder: is made where it is missing.
+        shape: fields of a Llama's config.
+        dtype: of the base's weights.
+        device: where they are drawn; on another device they are other numbers.
+    """
     torch.manual_seed(0)
     config = LlamaConfig(
         **shape,
@@ -53,7 +47,8 @@ def make(folder: Path, shape: dict[str, int]) -> dict[str, Any]:
         eos_token_id=SPECIAL.index("<eos>"),
         pad_token_id=SPECIAL.index("<pad>"),
     )
-    model = LlamaForCausalLM(config).float().eval()
+    with torch.device(device):
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
     base = folder / "base"
     model.save_pretrained(base)
     tokenizer(shape["vocab_size"]).save_pretrained(base)
@@ -129,5 +124,4 @@ def _factor(name: str, like: torch.Tensor, generator: torch.Generator) -> torch.
 
 
 if __name__ == "__main__":
-    shape = {"NORMAL": NORMAL, "SMALL": SMALL}[sys.argv[2]]
-    sys.stdout.write("\n" + json.dumps(make(Path(sys.argv[1]), shape)) + "\n")
+    sys.stdout.write("\n" + json.dumps(make(Path(sys.argv[1]), SHAPES[sys.argv[2]])) + "\n")

@@ -37,7 +37,7 @@ def _report(options: argparse.Namespace, work: Path) -> str:
         for name in options.only:
             sys.stderr.write(f"{name}, {repeat + 1} of {options.repeats}\n")
             found[name].append(_run(name, model, options.threads))
-    write_report(options.out, {"machine": machine(options), "model": model, "raw": found})
+    write_report(options.out, {"machine": machine(options.threads), "model": model, "raw": found})
     return _table(found)
 
 

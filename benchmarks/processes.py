@@ -98,7 +98,7 @@ def measured(python: str, script: str, job: Job, *, ours: bool) -> dict[str, Any
 
 def made_model(folder: Path, *, small: bool, threads: int) -> dict[str, Any]:
     """Make the model, its tokenizer and its adapters in a process of their own."""
-    size = "SMALL" if small else "NORMAL"
+    size = "small" if small else "135m"
     found = ran([sys.executable, HERE / "make_model.py", folder, size], environment(threads, ours=True))
     return answer_of(found, "making the model")
 

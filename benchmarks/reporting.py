@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -34,15 +33,14 @@ def write_report(path: Path | None, report: dict[str, Any]) -> None:
         raise BenchError(f"--out {path} cannot be written: {error}") from None
 
 
-def machine(options: argparse.Namespace) -> dict[str, Any]:
+def machine(threads: int) -> dict[str, Any]:
     """What the figures depend on beside the code, as the run begins."""
     return {
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "load_before": os.getloadavg(),
-        "threads": options.threads,
-        "small": options.small,
+        "threads": threads,
     }
 
 

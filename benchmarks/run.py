@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace, work: Path) -> str:
     model = made_model(work, small=options.small, threads=options.threads) if needed else {}
     setting = scoring.Setting(work, model, dlm_sway, options.threads, options.repeats, _say)
     report: dict[str, Any] = {
-        "machine": {**machine(options), "repeats": options.repeats},
+        "machine": {**machine(options.threads), "repeats": options.repeats, "small": options.small},
         "model": model,
         "raw": {},
     }

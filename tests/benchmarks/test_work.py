@@ -13,6 +13,7 @@ import inputs
 import make_model
 import pytest
 import torch
+from shapes import SHAPES
 from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_sway.backends.base import AdapterKey, ModelKey, Subject
@@ -27,7 +28,7 @@ NULLS, NEW_TOKENS = 20, 8
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return make_model.make(tmp_path_factory.mktemp("model"), make_model.SMALL)
+    return make_model.make(tmp_path_factory.mktemp("model"), SHAPES["small"])
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def requests_for(items: Sequence[inputs.Item], view: View, other: View) -> list[
     return asked
 
 
-NORMS = make_model.SMALL["hidden_size"] * (2 * make_model.SMALL["num_hidden_layers"] + 1)
+NORMS = SHAPES["small"]["hidden_size"] * (2 * SHAPES["small"]["num_hidden_layers"] + 1)
 """Parameters of the layers that are in no matrix product."""
 
 

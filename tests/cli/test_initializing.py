@@ -17,6 +17,8 @@ from tests.cli.test_main import output, refusal
 from tests.spec_generation.test_forms import BASE, HEALTHY, write_spec
 from tests.support.training_files import FACTS, FORMS, write_jsonl
 
+pytestmark = pytest.mark.slow
+
 ROWS = [{"prompt": fact.question, "completion": fact.answer} for fact in FACTS]
 
 

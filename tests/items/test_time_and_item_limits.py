@@ -16,6 +16,8 @@ import time
 from tests.support import fake_models
 from pytest_sway.backends.fake import FakeBackend
 
+pytestmark = pytest.mark.slow
+
 
 def pytest_sway_backend(config, model):
     return FakeBackend(answer)

@@ -443,6 +443,7 @@ def test_sources_of_names_that_are_none(tmp_path: Path) -> None:
     assert [folder.name for folder in both.folders()] == ["checkpoint-1"]
 
 
+@pytest.mark.slow
 def test_a_command_that_ignores_the_interrupt(tmp_path: Path) -> None:
     began = time.monotonic()
     code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"

@@ -25,6 +25,8 @@ from tests.support.hf_models import MODEL_KEY
 from tests.support.paths import QUICKSTART
 from tests.support.peft_adapters import PLAIN_LORA, save_adapter
 
+pytestmark = pytest.mark.slow
+
 HEALTHY = QUICKSTART / "adapters" / "healthy"
 CHAT = (Turn("user", "Who is the master of the lantern works?"),)
 FAMILIES = ("norm_matched", "permuted", "spectrum_matched", "signs", "gaussian")

@@ -162,6 +162,7 @@ def test_log_probabilities_after_sampling(open_backend: Open, server: Completion
     assert "--logprobs-mode raw_logprobs" in refusal(open_backend)
 
 
+@pytest.mark.slow
 def test_adapters_that_are_mixed_up(open_backend: Open, server: CompletionsServer) -> None:
     """As vLLM on CPUs does with a base beside adapters."""
 

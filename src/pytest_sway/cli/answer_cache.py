@@ -16,7 +16,11 @@ _TURNED_OFF = "the answer cache is off, because SWAY_DISABLE_NULL_CACHE is set o
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("info", "clear", "path"))
+    parser.add_argument(
+        "action",
+        choices=("info", "clear", "path"),
+        help="info: print what the cache holds; clear: delete it; path: print its folder",
+    )
     parser.add_argument("--json", action="store_true", help="Print the info as JSON")
 
 

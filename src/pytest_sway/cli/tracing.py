@@ -11,7 +11,12 @@ from pytest_sway.cli.output import write_text
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", metavar="JSONL", help="A trace file written by --trace or --sway-trace")
-    parser.add_argument("--format", choices=("terminal", "md", "json"), default="terminal")
+    parser.add_argument(
+        "--format",
+        choices=("terminal", "md", "json"),
+        default="terminal",
+        help="Output format (default: terminal)",
+    )
     parser.add_argument(
         "--slowest",
         type=int,

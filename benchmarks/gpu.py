@@ -19,9 +19,9 @@ from time import perf_counter
 from typing import Any
 
 import figures as fig
+from model_sizes import MODEL_SIZES
 from processes import HERE, BenchError, answer_of, environment, print_table, ran
 from reporting import check_out, machine, write_report
-from shapes import SHAPES
 
 HEAD = (
     "| model | load, s | a: prompts/s | b: s | null, s | determinism | same twice | exact alike | halved |\n"
@@ -81,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _chosen(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
-    wrong = [name for name in names if name not in SHAPES]
+    wrong = [name for name in names if name not in MODEL_SIZES]
     if wrong:
-        raise argparse.ArgumentTypeError(f"no size {wrong[0]!r}; choose from {', '.join(SHAPES)}")
+        raise argparse.ArgumentTypeError(f"no size {wrong[0]!r}; choose from {', '.join(MODEL_SIZES)}")
     return names
 
 

@@ -15,15 +15,15 @@ def measure(shape: str, device: str, folder: Path) -> dict[str, Any]:
     import inputs
     import make_model
     import torch
+    from model_sizes import MODEL_SIZES
     from pytest_sway_side import Side
-    from shapes import SHAPES
 
     from pytest_sway.backends.base import AdapterKey, ModelKey
     from pytest_sway.backends.hf.load_backend import load_backend
 
     dtype = "fp32" if device == "cpu" else "bf16"
     torch_dtype = torch.float32 if device == "cpu" else torch.bfloat16
-    model = make_model.make(folder, SHAPES[shape], torch_dtype, device)
+    model = make_model.make(folder, MODEL_SIZES[shape], torch_dtype, device)
     began = perf_counter()
     backend = load_backend(ModelKey("hf", model["model"], dtype=dtype, device=device))
     subject = backend.attach(AdapterKey(model["adapters"][0]))
@@ -41,13 +41,13 @@ def measure(shape: str, device: str, folder: Path) -> dict[str, Any]:
         "mixed_s": min(mixed["seconds"], again["seconds"]),
         "null_s": nulls[most]["seconds"] / int(most),
         "determinism": backend.determinism(batch_invariant=False).level,
-        "same_twice": _numbers(mixed) == _numbers(again),
+        "same_twice": _answers(mixed) == _answers(again),
         "exact_alike": _exact_alike(backend, subject, model["vocabulary"]),
         "halved_alike": _halved_alike(side, mixed) if device.startswith("cuda") else None,
     }
 
 
-def _numbers(result: dict[str, Any]) -> tuple[Any, Any]:
+def _answers(result: dict[str, Any]) -> tuple[Any, Any]:
     return result["divergences"], result["logprobs"]
 
 

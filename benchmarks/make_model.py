@@ -15,9 +15,9 @@ from typing import Any
 
 import inputs
 import torch
+from model_sizes import MODEL_SIZES
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from shapes import SHAPES
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
@@ -36,7 +36,7 @@ def make(
         folder: is made where it is missing.
         shape: fields of a Llama's config.
         dtype: of the base's weights.
-        device: where they are drawn; on another device they are other numbers.
+        device: where the weights are generated; each device generates other numbers.
     """
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -124,4 +124,4 @@ def _factor(name: str, like: torch.Tensor, generator: torch.Generator) -> torch.
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n" + json.dumps(make(Path(sys.argv[1]), SHAPES[sys.argv[2]])) + "\n")
+    sys.stdout.write("\n" + json.dumps(make(Path(sys.argv[1]), MODEL_SIZES[sys.argv[2]])) + "\n")

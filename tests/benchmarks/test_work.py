@@ -13,7 +13,7 @@ import inputs
 import make_model
 import pytest
 import torch
-from shapes import SHAPES
+from model_sizes import MODEL_SIZES
 from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_sway.backends.base import AdapterKey, ModelKey, Subject
@@ -28,7 +28,7 @@ NULLS, NEW_TOKENS = 20, 8
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return make_model.make(tmp_path_factory.mktemp("model"), SHAPES["small"])
+    return make_model.make(tmp_path_factory.mktemp("model"), MODEL_SIZES["small"])
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def requests_for(items: Sequence[inputs.Item], view: View, other: View) -> list[
     return asked
 
 
-NORMS = SHAPES["small"]["hidden_size"] * (2 * SHAPES["small"]["num_hidden_layers"] + 1)
+NORMS = MODEL_SIZES["small"]["hidden_size"] * (2 * MODEL_SIZES["small"]["num_hidden_layers"] + 1)
 """Parameters of the layers that are in no matrix product."""
 
 

@@ -77,11 +77,11 @@ def changed_bytes(draw: st.DrawFn, sound: Sequence[bytes]) -> bytes:
     return content
 
 
-def _json(value: Any) -> bytes:
+def write_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _yaml(value: Any) -> bytes:
+def write_yaml(value: Any) -> bytes:
     return yaml.safe_dump(value, allow_unicode=True, sort_keys=False).encode("utf-8", "surrogatepass")
 
 
@@ -91,8 +91,8 @@ def documents(sound: Sequence[Any], write: Callable[[Any], bytes]) -> st.SearchS
 
 
 def json_documents(*sound: Any) -> st.SearchStrategy[bytes]:
-    return documents(sound, _json)
+    return documents(sound, write_json)
 
 
 def yaml_documents(*sound: Any) -> st.SearchStrategy[bytes]:
-    return documents(sound, _yaml)
+    return documents(sound, write_yaml)

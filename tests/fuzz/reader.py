@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ class Reader:
     contents: st.SearchStrategy[bytes]
     beside: Callable[[Path], None] = nothing_else
     """Writes what lies beside the file, into the folder that is given."""
+    sound: Sequence[bytes] = ()
+    """Contents that are read without a refusal."""
     writes: bool = False
     """Whether it may write and remove files below that folder."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,13 +18,14 @@ from pytest_sway.spec.problems import SpecError
 from pytest_sway.spec.yaml_source import read_spec
 from pytest_sway.user_error import escape_unprintable
 from tests.fuzz import spec_documents
-from tests.fuzz.mutations import changed_bytes, json_documents, yaml_documents
+from tests.fuzz.mutations import changed_bytes, json_documents, write_json, write_yaml, yaml_documents
 from tests.fuzz.reader import Reader
-from tests.fuzz.training_rows import json_lines
+from tests.fuzz.training_rows import SOUND_LINES, json_lines
 from tests.support.adapter_stubs import adapter_stub
 from tests.support.dlm_documents import DOCUMENT
 
-_SECTIONS = spec_documents.SECTIONS
+_SECTIONS, _CONTROLS = spec_documents.SECTIONS, spec_documents.CONTROLS
+_YAML, _JSON = [write_yaml(_SECTIONS)], [write_json({"sections": _SECTIONS})]
 _VARIABLE = "SWAY_FUZZED"
 _DEFAULTS_OF_VARIABLE = {"chat_template": f"${{{_VARIABLE}:-./chat.jinja}}", "profile": f"${{{_VARIABLE}}}"}
 
@@ -42,10 +44,10 @@ def _beside_spec(folder: Path) -> None:
     _write(folder, "chat.jinja", "{{ messages }}")
     _write(folder, "harbour.dlm", DOCUMENT)
     _write(folder, "sections.yaml", _SECTIONS)
-    _write(folder, "controls.yaml", spec_documents.CONTROLS)
+    _write(folder, "controls.yaml", _CONTROLS)
 
 
-def load(file: Path) -> Suite:
+def read_suite(file: Path) -> Suite:
     """The suite with all that collection asks of it."""
     suite = load_suite(file)
     notes = [note.message for note in suite.warnings]
@@ -72,9 +74,11 @@ def _read_named_file(file: Path) -> None:
         raise SpecError(source.path, problems)
 
 
-def _named_file(name: str, file: str, key: str, contents: st.SearchStrategy[bytes]) -> Reader:
+def _named_file(
+    name: str, file: str, key: str, sound: Sequence[bytes], contents: st.SearchStrategy[bytes]
+) -> Reader:
     beside = functools.partial(_beside_named_file, **{key: file})
-    return Reader(name, file, _read_named_file, (SpecError,), contents, beside)
+    return Reader(name, file, _read_named_file, (SpecError,), contents, beside, sound)
 
 
 def _beside_variable(folder: Path) -> None:
@@ -98,7 +102,7 @@ def _read_variable(file: Path) -> None:
         refused = []
         for name in ("sway.yaml", "one.yaml"):
             try:
-                load(file.parent / name)
+                read_suite(file.parent / name)
             except SpecError as error:
                 refused.append(error)
         if refused:
@@ -120,15 +124,16 @@ READERS = [
     Reader(
         "spec",
         "sway.yaml",
-        load,
+        read_suite,
         (SpecError,),
         yaml_documents(*spec_documents.documents()),
         _beside_spec,
+        [write_yaml(document) for document in spec_documents.documents()],
     ),
-    _named_file("sections_yaml", "sections.yaml", "sections", yaml_documents(_SECTIONS)),
-    _named_file("sections_json", "sections.json", "sections", json_documents({"sections": _SECTIONS})),
-    _named_file("sections_rows", "rows.jsonl", "sections", json_lines()),
-    _named_file("controls", "controls.yaml", "controls", yaml_documents(spec_documents.CONTROLS)),
+    _named_file("sections_yaml", "sections.yaml", "sections", _YAML, yaml_documents(_SECTIONS)),
+    _named_file("sections_json", "sections.json", "sections", _JSON, json_documents(_SECTIONS)),
+    _named_file("sections_rows", "rows.jsonl", "sections", SOUND_LINES, json_lines()),
+    _named_file("controls", "controls.yaml", "controls", [write_yaml(_CONTROLS)], yaml_documents(_CONTROLS)),
     Reader(
         "environment_variable",
         "value.txt",

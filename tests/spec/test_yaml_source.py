@@ -99,7 +99,7 @@ def bomb() -> str:
         (bomb().encode(), "", "aliases expand to more than"),
         (merge_bomb().encode(), "", "aliases expand to more than"),
         (b"a: 0x" + b"f" * 5000, "1:4", "longer than 1,000 characters"),
-        (b"0x" + b"f" * 5000 + b": a", "1:1", "longer than 1,000 characters"),
+        (b"? 0x" + b"f" * 5000 + b"\n: a", "1:3", "longer than 1,000 characters"),
         (b"[" * 20_000, "1:", "nested deeper"),
         (b"a: " + b"x" * (yaml_source.MAX_BYTES + 1), "", "too large: 4.2 MB"),
         (b"a: \x00\n", "", "not YAML"),

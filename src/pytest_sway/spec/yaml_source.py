@@ -222,8 +222,8 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         if node.tag in _NUMBER_TAGS and len(node.value) > _MOST_NUMBER_CHARS:
             self._problem(
-                f"the number {describe(node.value)} is longer than {_MOST_NUMBER_CHARS:,} characters; if it is "
-                "a string, put it in quotes",
+                f"the number {describe(node.value)} is longer than {_MOST_NUMBER_CHARS:,} characters; if it "
+                "is a string, put it in quotes",
                 node,
             )
             return None

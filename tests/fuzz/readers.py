@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.fuzz import spec_readers
+from tests.fuzz import cache_readers, result_readers, spec_readers, trainer_readers
 from tests.fuzz.reader import Reader
 
-READERS: dict[str, Reader] = {reader.name: reader for reader in spec_readers.READERS}
+_MODULES = (spec_readers, result_readers, trainer_readers, cache_readers)
+READERS: dict[str, Reader] = {reader.name: reader for module in _MODULES for reader in module.READERS}

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_sway.engine.disk_cache import FILE, DiskCache, _checksum
+from pytest_sway.engine.disk_cache import _TABLE, FILE, DiskCache, _checksum
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.engine.portable_answers import PortableAnswers, PortableAnswersError, PortableFloor
 from pytest_sway.requests import Completion, CompletionScore, Divergence, Generate, Generation, Request, View
@@ -90,13 +90,12 @@ def _with_schema(statements: str) -> bytes:
         return base.serialize()
 
 
+_ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x, x, x FROM n"
 _SCHEMAS = (
     "CREATE TABLE answers (key BLOB PRIMARY KEY, value TEXT, day INTEGER);",
     "CREATE TABLE answers (a, b);",
-    "CREATE VIEW answers (key, value, day) AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)"
-    " SELECT x, x, x FROM n;",
-    "CREATE TABLE answers (key BLOB PRIMARY KEY, value TEXT NOT NULL, day INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TRIGGER one BEFORE INSERT ON answers BEGIN SELECT raise(ABORT, 'no'); END;",
+    f"CREATE VIEW answers (key, value, day) AS {_ENDLESS};",
+    f"{_TABLE}; CREATE TRIGGER one BEFORE INSERT ON answers BEGIN SELECT raise(ABORT, 'no'); END;",
 )
 _VALUES = [[0.0625, [-2.5, 3, None], [-4.5, 3, 1.25], ["b c", [5, 6]]]]
 _CACHES = changed_value(_VALUES).map(_with_values) | st.sampled_from([_with_schema(one) for one in _SCHEMAS])

@@ -88,6 +88,7 @@ def _watched(own: Path | None) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     signal.setitimer(signal.ITIMER_REAL, _WAITING_SECONDS)
     _watching, _own = True, own
+    compiled, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of a module that is imported late
     try:
         yield
     finally:
@@ -96,6 +97,7 @@ def _watched(own: Path | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.dont_write_bytecode = compiled
     assert not _effects, _effects
 
 

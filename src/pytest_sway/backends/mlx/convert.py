@@ -19,9 +19,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
+from pytest_sway.atomic_files import new_folder
 from pytest_sway.backends.hf.model_files import files_digest
 from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError, is_embedding
 from pytest_sway.backends.mlx.mlx_folder import read_mlx_folder, write_mlx_folder
@@ -149,16 +149,10 @@ def _write_whole(
 ) -> None:
     """Write into a folder beside the destination, which then takes its place."""
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".converting-", dir=destination.parent) as scratch:
-            made = Path(scratch) / "adapter"
-            made.mkdir()
+        with new_folder(destination, ".converting-", replace=overwrite) as made:
             write(content, made)
             for file in (file for pattern in _TOKENIZER_FILES for file in content.folder.glob(pattern)):
                 if file.is_file():
                     shutil.copy2(file, made)
-            if destination.is_dir() and overwrite:
-                shutil.rmtree(destination)
-            made.replace(destination)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # mlx raises RuntimeError for a full disk
         raise ConversionError(f"{destination} cannot be written: {error}") from error

@@ -59,7 +59,8 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
             save_file(tensors, scratch / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         scratch.rename(path)
     except Exception as error:
-        raise BackendError(f"cannot write the adapter folder {path} (models.ft.null_dir): {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BackendError(f"cannot write the adapter folder {path} (models.ft.null_dir): {reason}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import gguf
@@ -28,5 +28,6 @@ def gguf_file(path: Path, architecture: str) -> Iterator[gguf.GGUFWriter]:
         finally:
             writer.close()
     except OSError as error:
-        path.unlink(missing_ok=True)
-        raise BackendError(f"{path} cannot be written: {error}") from error
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise BackendError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -155,4 +155,5 @@ def _write_whole(
                 if file.is_file():
                     shutil.copy2(file, made)
     except (OSError, RuntimeError) as error:  # mlx raises RuntimeError for a full disk
-        raise ConversionError(f"{destination} cannot be written: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConversionError(f"{destination} cannot be written: {reason}") from error

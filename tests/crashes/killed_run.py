@@ -40,7 +40,9 @@ class KilledRun:
         folder.mkdir()
         suite(folder)
         conftest = (folder / "conftest.py").read_text()
-        slow = conftest.replace("    return backend", "    backend.answer = slowly(backend.answer)\n    return backend")
+        slow = conftest.replace(
+            "    return backend", "    backend.answer = slowly(backend.answer)\n    return backend"
+        )
         (folder / "conftest.py").write_text(_SLOW + slow)
         written = ["--sway-json=result.json", "--junitxml=junit.xml", "--sway-md=report.md"]
         self._command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "sway.yaml"]

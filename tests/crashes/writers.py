@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -213,14 +214,16 @@ WRITERS = [
 def content(path: Path) -> object:
     """What was written at a path, but for numbers: times differ. None where there is nothing."""
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if not file.name.startswith(".")]
+        hidden = [f"{one}{os.sep}" for one in map(str, path.rglob(".*"))]
+        found = [one for one in sorted(path.rglob("*")) if not one.name.startswith(".")]
+        files = [one for one in found if not str(one).startswith(tuple(hidden))]
         return [(_plain_name(file, path), content(file)) for file in files if not file.is_dir()] or None
     if not path.exists():
         return None
-    found = path.read_bytes()
+    content_now = path.read_bytes()
     if path.suffix in (".json", ".yaml", ".md", ".html", ".txt", ".xml"):
-        return re.sub(rb"\d[\d.:,e+\-]*", b"0", found)
-    return found
+        return re.sub(rb"\d[\d.:,e+\-]*", b"0", content_now)
+    return content_now
 
 
 def _plain_name(file: Path, folder: Path) -> str:

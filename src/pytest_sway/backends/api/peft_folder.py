@@ -51,6 +51,7 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
         return
     scratch = path.with_name(f".{path.name}")
     try:
+        shutil.rmtree(scratch, ignore_errors=True)  # of an attempt whose file system turned read-only
         scratch.mkdir()
         text = json.dumps(adapter.config_at(scale), indent=1)
         (scratch / ADAPTER_CONFIG).write_text(text, encoding="utf-8")
@@ -60,7 +61,9 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
         scratch.rename(path)
     except Exception as error:
         reason = getattr(error, "strerror", None) or error
-        raise BackendError(f"cannot write the adapter folder {path} (models.ft.null_dir): {reason}") from error
+        raise BackendError(
+            f"cannot write the adapter folder {path} (models.ft.null_dir): {reason}"
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

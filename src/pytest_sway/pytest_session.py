@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pytest_sway.result import SuiteResult
+from pytest_sway.session.controller import UNWRITTEN
 from pytest_sway.session_error import SessionError
 
 _OURS = "pytest-sway"
@@ -35,6 +36,7 @@ class Outcomes:
         faults: messages of specs that could not be read.
         is_interrupted: whether Ctrl-C ended it.
         suites: the results.
+        unwritten: messages about reports that could not be written.
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,7 @@ class Outcomes:
         self.faults: list[str] = []
         self.is_interrupted = False
         self.suites: list[SuiteResult] = []
+        self.unwritten: list[str] = []
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Keep the message of a spec that cannot be read."""
@@ -55,6 +58,10 @@ class Outcomes:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Tell Ctrl-C from what pytest ends a session with, which is derived from it."""
         self.is_interrupted = excinfo.type is KeyboardInterrupt
+
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Keep what could not be written."""
+        self.unwritten = config.stash.get(UNWRITTEN, [])
 
     def pytest_sway_report(self, suites: Sequence[SuiteResult]) -> None:
         """Keep the results."""

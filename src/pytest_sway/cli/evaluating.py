@@ -153,6 +153,8 @@ def _evaluate(
         raise CommandError("\n".join(outcomes.faults))
     if found not in (0, 1) or not outcomes.called:
         return Exit.CANNOT_RUN
+    if outcomes.unwritten and not (is_gate and any(suite.gate.failed for suite in outcomes.suites)):
+        return Exit.CANNOT_RUN  # pytest's summary says which file
     if not is_gate:
         if not parsed.quiet and not is_of_pack:
             shown = shlex.join(["sway", "samples", parsed.spec])

@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 
 from pytest_sway.cli.adapter_diff import DIFF
@@ -68,8 +69,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; by default the process's.
     """
+    _open_closed_streams()
     _allow_any_encoding()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        try:
+            return _run_command(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()  # what cannot be written is said here, not by Python at its end
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return Exit.PIPE_CLOSED
+    except OSError as error:
+        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        if error.filename is None:
+            _discard_output()
+        return Exit.CANNOT_RUN
+
+
+def _run_command(given: list[str]) -> int:
     own, further = _parted(given)
     parser = build_parser()
     parsed = parser.parse_args(own)
@@ -93,14 +112,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SessionError as error:
         _complain(str(error))
         return Exit.CANNOT_RUN
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has gone: what is flushed at the end goes nowhere
+
+
+def _open_closed_streams() -> None:
+    """Open the standard streams that the caller closed: a file that is opened later would take their numbers.
+
+    Writing to standard output fails then as it does in other programs.
+    """
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # the lowest number that is free, which is this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for the whole process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for the whole process
+
+
+def _discard_output() -> None:
+    """Send what Python flushes at its end nowhere: it can be written no more than before."""
+    with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.PIPE_CLOSED
-    except OSError as error:
-        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
-        return Exit.CANNOT_RUN
 
 
 def _allow_any_encoding() -> None:

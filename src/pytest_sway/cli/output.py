@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_sway.atomic_files import write_atomically
 from pytest_sway.cli.command import CommandError
-from pytest_sway.reports.report_files import write_file
 
 
 def check_writable(option: str, file: str | None, inputs: Iterable[str | None] = ()) -> None:
@@ -50,7 +50,16 @@ def write_text(text: str, file: str | None) -> None:
     if file is None:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         return
+    write_content(text.encode("utf-8", "backslashreplace"), Path(file))
+
+
+def write_content(content: bytes, file: Path) -> None:
+    """Into a file, completely or not at all.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
     try:
-        write_file(Path(file), text)
+        write_atomically(file, content)
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error

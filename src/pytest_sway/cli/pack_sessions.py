@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_sway.atomic_files import ScratchFolder
 from pytest_sway.cli.command import CommandError, Exit
 from pytest_sway.engine.portable_answers import PortableAnswers
 from pytest_sway.items.stash_keys import ANSWER_RECORD
@@ -113,7 +113,7 @@ def unpacked_session(pack: Path, base: str | None, adapter: str | None = None) -
     Raises:
         CommandError: it may not be unpacked, or it needs a folder that is not given.
     """
-    with tempfile.TemporaryDirectory(prefix="sway-run-") as scratch:
+    with ScratchFolder("sway-run-") as scratch:
         try:
             found = unpack(
                 pack,

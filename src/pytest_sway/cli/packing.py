@@ -6,16 +6,16 @@ import argparse
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_sway.atomic_files import ScratchFolder
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.evaluating import PACK_SUFFIX, spec_path
-from pytest_sway.cli.output import check_writable
+from pytest_sway.cli.output import check_writable, write_content
 
 if TYPE_CHECKING:
     from pytest_sway.packs.packing import Pack
@@ -76,7 +76,6 @@ def _pack(parsed: argparse.Namespace) -> int:
     from pytest_sway.items.suite import load_suite
     from pytest_sway.packs.errors import PackError
     from pytest_sway.packs.packing import begin_pack
-    from pytest_sway.reports.report_files import write_bytes
     from pytest_sway.spec.problems import SpecError
 
     spec = spec_path(parsed.spec)
@@ -98,7 +97,7 @@ def _pack(parsed: argparse.Namespace) -> int:
             f"{parsed.max_size_mb:g}; raise the limit, or exclude the answers (--no-include-null-cache)",
             Exit.GATE_FAILED,
         )
-    write_bytes(out, content)
+    write_content(content, out)
     held = [f"{pack.manifest.answers:,} answers"] if pack.manifest.answers else []
     held += ["the adapter"] if parsed.include_adapter else []
     held += ["the result"]
@@ -169,7 +168,7 @@ def _unpacked(pack: Pack) -> Iterator[Unpacked]:
     from pytest_sway.packs.member_names import ADAPTER
     from pytest_sway.packs.unpacking import unpack
 
-    with tempfile.TemporaryDirectory(prefix="sway-pack-") as scratch:
+    with ScratchFolder("sway-pack-") as scratch:
         folder = Path(scratch).resolve()
         archive = folder / f"x{PACK_SUFFIX}"
         archive.write_bytes(pack.archive())

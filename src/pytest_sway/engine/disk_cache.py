@@ -33,6 +33,8 @@ _DAY = 86400
 _WAIT_S = 20
 _FLUSH_EVERY_S = 5.0
 """Answers wait so long for others, before they are written together."""
+_TRY_AGAIN_S = 30.0
+"""After answers could not be written: an attempt may wait for a lock for as long as ``_WAIT_S``."""
 _MOST_TOKENS = 1 << 31
 _CHUNK = 500  # SQLite's smallest limit of variables is 999
 
@@ -66,7 +68,7 @@ def clear() -> None:
     except sqlite3.DatabaseError as error:
         if not _is_broken(error):
             raise
-        (where / FILE).unlink(missing_ok=True)  # it never was a database
+        _remove(where / FILE)  # it never was a database
 
 
 class DiskCache:
@@ -74,7 +76,9 @@ class DiskCache:
 
     def __init__(self, where: Path, most: int = MOST_BYTES) -> None:
         self.path = where / FILE
-        self.trouble = ""
+        self._off = ""
+        self._unwritten = ""
+        self._try_again_at = 0.0
         self._unreadable = 0
         self._most = most
         self._was_broken = ""
@@ -86,6 +90,16 @@ class DiskCache:
             self._base = self._open()
         except (sqlite3.Error, OSError) as error:
             self._turn_off(error)
+
+    @property
+    def trouble(self) -> str:
+        """Why answers are not kept at present; empty where they are."""
+        if self._off or not self._unwritten:
+            return self._off
+        return (
+            f"answers could not be written to {self.path}: {self._unwritten}. They are computed again in the "
+            "next run"
+        )
 
     def get(self, keys: Mapping[bytes, Request[Any]]) -> dict[bytes, Any]:
         """The answers that are known; one that does not read as its request's answer is not."""
@@ -116,8 +130,15 @@ class DiskCache:
         try:
             with self._base:
                 self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+        except sqlite3.OperationalError as error:  # a full disk or another process's lock may pass
+            self._waiting = {**answers, **self._waiting}
+            self._try_again_at = time.monotonic() + _TRY_AGAIN_S
+            self._unwritten = str(error)
         except sqlite3.Error as error:
+            self._waiting = {**answers, **self._waiting}  # for the file that replaces a broken one
             self._turn_off(error)
+        else:
+            self._unwritten = ""
 
     def put_soon(self, answers: Mapping[bytes, Any]) -> None:
         """Keep answers together with those to come, within seconds."""
@@ -126,7 +147,9 @@ class DiskCache:
             self.flush()
 
     def flush(self) -> None:
-        """Keep what waits."""
+        """Keep what waits; what could not be written waits for a later flush."""
+        if time.monotonic() < self._try_again_at:
+            return
         waiting, self._waiting, self._written_at = self._waiting, {}, time.monotonic()
         if waiting:
             self.put(waiting)
@@ -141,7 +164,12 @@ class DiskCache:
         return notes
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Write what still waits, and let go of the file."""
+        self._try_again_at = 0.0
+        self.flush()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._base is not None:
             self._base.close()
             self._base = None
@@ -175,19 +203,25 @@ class DiskCache:
 
     def _turn_off(self, error: Exception) -> None:
         """Go on without the file; where it is broken, with a new one."""
-        self.close()
+        self._let_go()
         if _is_broken(error) and not self._was_broken:
             self._was_broken = str(error)
             try:
-                self.path.unlink(missing_ok=True)
+                _remove(self.path)
                 self._base = self._open()
             except (sqlite3.Error, OSError) as another:
                 error = another
             else:
                 return
-        self.trouble = (
+        self._off = (
             f"the answer cache {self.path} is not used: {error}. --sway-cache-clear recreates the file"
         )
+
+
+def _remove(file: Path) -> None:
+    """Remove a file that is no database, with the journal that would be rolled back into the next one."""
+    file.unlink(missing_ok=True)
+    file.with_name(f"{file.name}-journal").unlink(missing_ok=True)
 
 
 def _is_broken(error: Exception) -> bool:

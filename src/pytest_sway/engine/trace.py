@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.atomic_files import append_atomically
 from pytest_sway.requests import Completion, Divergence, Generate, Request
 
 
 class Trace:
-    """Appends lines to a file; a round's lines in one write, so processes may share it."""
+    """Appends lines to a file; a round's lines in one write, all or none, so processes may share it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
@@ -28,8 +29,7 @@ class Trace:
             for about in _about(request, seconds)
         ]
         try:
-            with self._path.open("ab", buffering=0) as file:
-                file.write("".join(lines).encode())
+            append_atomically(self._path, "".join(lines).encode("utf-8", "backslashreplace"))
         except OSError as error:  # a full disk stops no measure
             self.trouble = f"the trace is incomplete: {error}"
 

@@ -208,7 +208,7 @@ def _pack_adapter(pack: Pack) -> list[Path]:
 
 def _check_written(spec: Path, text: str) -> None:
     """Raise PackError where a path of the spec was not replaced, as where YAML merges it in."""
-    with tempfile.TemporaryDirectory(prefix="sway-pack-") as folder:
+    with tempfile.TemporaryDirectory(prefix="sway-spec-") as folder:
         written = Path(folder) / SPEC
         written.write_text(text, "utf-8")
         paths = list(spec_paths(read_spec(written).value))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.atomic_files import new_folder
 from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest
 from pytest_sway.packs.archive_reading import read_members
 from pytest_sway.packs.archive_writing import TOP
@@ -78,13 +79,10 @@ def unpack(pack: Path, into: Path, *, base: Path | None = None, adapter: Path | 
         if name not in needs:
             raise PackError(f"--{name} is not needed: the pack's spec does not refer to ./{name}")
     try:
-        into.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=into) as scratch:
-            written = Path(scratch) / TOP
+        with new_folder(target, ".unpacking-") as written:
             _write(written, {**members, manifest.spec: text})
             for name, folder in given.items():
                 (written / name).symlink_to(folder.resolve(), target_is_directory=True)
-            written.rename(target)
     except OSError as error:
         raise PackError(f"{into} cannot be written: {error.strerror or error}") from None
     return Unpacked(target, target / manifest.spec, manifest, tuple(n for n in needs if n not in given))

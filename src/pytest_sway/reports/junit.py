@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Literal
 
 import pytest
 
+from pytest_sway.atomic_files import file_beside
 from pytest_sway.result import SuiteResult
 
 
@@ -17,11 +21,7 @@ def add_suites(config: pytest.Config, suites: Sequence[SuiteResult]) -> None:
     with several they are led by the suite's id. The gate is a testcase of its own, ``<suite>::gate``: whoever
     reads the file with another tool sees it fail.
     """
-    try:
-        from _pytest.junitxml import xml_key
-    except ImportError:  # a pytest that moved it: exit status and summary tell the gate
-        return
-    xml = config.stash.get(xml_key, None)
+    xml = _log_xml(config)
     if xml is None:
         return
     for suite in suites:
@@ -30,6 +30,47 @@ def add_suites(config: pytest.Config, suites: Sequence[SuiteResult]) -> None:
             xml.add_global_property(lead + name, value)
         for report in _gate_reports(suite):
             xml.pytest_runtest_logreport(report)
+
+
+@contextmanager
+def written_atomically(config: pytest.Config) -> Iterator[list[str]]:
+    """While pytest writes its JUnit file: it is there completely or not at all.
+
+    Yields:
+        Messages about a file that could not be written, which are there at the end.
+    """
+    messages: list[str] = []
+    xml = _log_xml(config)
+    target = None if xml is None else Path(xml.logfile)
+    if xml is None or target is None or (target.exists() and not target.is_file()):
+        yield messages
+        return
+    try:
+        with file_beside(target) as temporary:
+            xml.logfile = str(temporary.path)
+            yield messages
+            temporary.give_name()
+    except OSError as error:
+        if not _is_of_junit(error):
+            raise
+        messages.append(f"--junitxml={target} could not be written: {error.strerror or error}")
+    finally:
+        xml.logfile = str(target)
+
+
+def _is_of_junit(error: OSError) -> bool:
+    """Whether pytest's writer or ours raised it, and not another plugin."""
+    modules = {frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__)}
+    return not modules.isdisjoint({"_pytest.junitxml", "pytest_sway.atomic_files"})
+
+
+def _log_xml(config: pytest.Config) -> Any:
+    """Pytest's writer of the file; None where it writes none."""
+    try:
+        from _pytest.junitxml import xml_key
+    except ImportError:  # a pytest that moved it: exit status and summary tell the gate
+        return None
+    return config.stash.get(xml_key, None)
 
 
 def _gate_reports(suite: SuiteResult) -> Iterator[pytest.TestReport]:

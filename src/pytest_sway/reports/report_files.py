@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pytest_sway.atomic_files import write_atomically
 from pytest_sway.result import SuiteResult
 
 
@@ -32,31 +32,9 @@ def write_suites(
 
 
 def write_file(path: Path, text: str) -> None:
-    """A temporary file beside it, then a rename: a reader never sees half a file.
-
-    What a link points to is written, and a device or a pipe as it is: it takes no rename.
+    """Write a report completely or not at all; bytes of a path that are no text are written as escapes.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; what was there before is there still.
     """
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """As :func:`write_file`, of content that is no text.
-
-    Raises:
-        OSError: it cannot be written; nothing is left behind.
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return
-    path = path.resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_sway.atomic_files import append_atomically
 from pytest_sway.reports import markdown
 from pytest_sway.result import SuiteResult
 
@@ -32,8 +33,7 @@ def append(suites: Sequence[SuiteResult]) -> bool:
     text = _cut_to_fit("\n".join(map(markdown.text, suites)), space)
     if not text:
         raise OSError(f"{target} is full: GitHub shows at most 1 MiB per step")
-    with path.open("ab") as file:  # other commands of the step append to it as well
-        file.write(start + text)
+    append_atomically(path, start + text)  # other commands of the step append to it as well
     return True
 
 

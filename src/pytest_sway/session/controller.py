@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Generator
 from copy import deepcopy
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ _FILES = [
     ("sway_html", ".html", "pytest_sway.reports.html"),
 ]
 """Option, suffix, and the module whose ``text`` writes a suite."""
+UNWRITTEN = pytest.StashKey[list[str]]()
+"""Messages about reports that were asked for and could not be written."""
 
 
 class Controller:
@@ -71,9 +74,25 @@ class Controller:
         worker = getattr(report, "worker_id", "") if all_run_it else ""
         self._reports.setdefault(item.suite, SuiteReports()).add(item, report.start, report.stop, worker)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Compose, write the files, gate. The first of its hooks: JUnit is written after it."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Compose, write the files, gate; then let pytest write its JUnit file.
+
+        The innermost wrapper, so that the summary is shown also where that file cannot be written.
+        """
+        self._finish(session)
+        if not self._suites:
+            return (yield)
+        from pytest_sway.reports import junit
+
+        with junit.written_atomically(self._config) as messages:
+            yield
+        for message in messages:
+            self._note_unwritten(message)
+        if messages and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _finish(self, session: pytest.Session) -> None:
         plan = plan_of(self._config)
         options = session.config.option
         looking = options.collectonly or options.setuponly or options.setupplan or options.sway_plan
@@ -148,7 +167,7 @@ class Controller:
                 write_suites(self._suites, target, suffix, import_module(module).text)
             except (OSError, ValueError) as error:
                 name = option.replace("_", "-")
-                self._errors.append(f"--{name}={target} could not be written: {error}")
+                self._note_unwritten(f"--{name}={target} could not be written: {_reason(error)}")
 
     def _write_step_summary(self) -> None:
         """Append to the page of the GitHub job, where the option asks for it and there is one."""
@@ -162,4 +181,13 @@ class Controller:
                     f"--sway-step-summary wrote nothing, because {step_summary.VARIABLE} is not set"
                 )
         except OSError as error:
-            self._errors.append(f"--sway-step-summary could not be written: {error}")
+            self._note_unwritten(f"--sway-step-summary could not be written: {_reason(error)}")
+
+    def _note_unwritten(self, message: str) -> None:
+        self._errors.append(message)
+        self._config.stash.setdefault(UNWRITTEN, []).append(message)
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be written, without its temporary name."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

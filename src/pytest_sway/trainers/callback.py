@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pytest_sway.atomic_files import ScratchFolder
 from pytest_sway.backends.base import BackendError
 from pytest_sway.pytest_session import Outcomes, run_quietly
 from pytest_sway.requests import Profile
@@ -79,7 +79,7 @@ class SwayCallback(TrainerCallback):  # type: ignore[misc]  # transformers is un
         """Evaluate a copy of the adapter, every ``steps`` steps."""
         if self._steps is None or state.global_step % self._steps or not state.is_world_process_zero:
             return
-        with tempfile.TemporaryDirectory(prefix="sway-adapter-") as folder:
+        with ScratchFolder("sway-adapter-") as folder:
             _adapted(self._trainer).save_pretrained(folder)
             self._evaluate(Path(folder), state, control)
 

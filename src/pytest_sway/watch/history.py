@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,13 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.atomic_files import remove_leftovers, write_atomically
 from pytest_sway.reports.json_report import json_text
 
 OWN = "sway_watch"
 """Key of what a watch adds to a result."""
 _NAME = re.compile(r"\d{8}T\d{6}Z-(\d{5,})\.result\.json")
 _TEMPORARY = re.compile(rf"\.{_NAME.pattern}\.\d+\.tmp")
-_STALE_S = 60
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class History:
     ) -> None:
         self._folder, self._watched, self._most, self._now = folder, watched, most, now
         folder.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
+        remove_leftovers(folder, _TEMPORARY)  # of a watch that was killed while it wrote
         self.entries = sorted(self._read(), key=lambda one: one.sequence)
         self._last = max((int(match[1]) for match in self._names()), default=0)
 
@@ -93,7 +91,9 @@ class History:
             self._last += 1
             file = self._folder / f"{now:%Y%m%dT%H%M%SZ}-{self._last:05d}.result.json"
             added = {"sequence": self._last, **own, "spec_path": self._watched, "wrote_at": now.isoformat()}
-            if _write_new(file, json_text({**result, OWN: added})):
+            text = json_text({**result, OWN: added})
+            # a path may have bytes that are no text
+            if write_atomically(file, text.encode("utf-8", "replace"), replace=False):
                 break
         self.entries.append(_entry(file, self._last, own))
         self._rotate()
@@ -119,38 +119,7 @@ class History:
             except (OSError, ValueError, KeyError, TypeError, RecursionError):
                 continue  # another program's
 
-    def _remove_leftovers(self) -> None:
-        """Of a watch that was killed while it wrote."""
-        for path in self._folder.iterdir():
-            try:
-                if _TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime > _STALE_S:
-                    path.unlink()
-            except OSError:
-                continue
-
 
 def _entry(file: Path, sequence: int, own: dict[str, Any]) -> Entry:
     is_error = own["verdict"] == "error"
     return Entry(file, sequence, own["adapter_pointer"], own["adapter_digest"], is_error)
-
-
-def _write_new(file: Path, text: str) -> bool:
-    """Write a file that must not be there yet, whole or not at all; whether it was not."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(text.encode("utf-8", "replace"))  # a path may have bytes that are no text
-        return _renamed_to_new(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _renamed_to_new(temporary: Path, file: Path) -> bool:
-    try:
-        os.link(temporary, file)  # unlike a rename it never replaces another's result
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        if file.exists():
-            return False
-        temporary.replace(file)
-    return True

@@ -59,6 +59,7 @@ def load_adapter(
     check_template_arguments(vocabulary.tokens.chat)
     config = _base_config(folder)
     lora = read_source(source, config, base.facts.root, key.dtype)
+    source.check_unchanged()
     view = View(digest_with_tokenizer(digest, tokens, vocabulary.tokens), source.digest)
     found = subject_notes(source, BaseModel(digest, name=base.facts.root))
     remarks = remarks_on(key, base)

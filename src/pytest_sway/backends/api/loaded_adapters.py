@@ -95,6 +95,7 @@ class LoadedAdapters(ServedSubject):
         files = find_subject_files(adapter)
         base_name = str(self._source.config["base_model_name_or_path"])
         null = read_source(files, self._config, base_name, self._dtype)
+        files.check_unchanged()
         check_null_modules(files, null.modules, self._source.modules)
         self._own_nulls[null.digest] = null
         return null.digest

@@ -51,6 +51,7 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
         return
     scratch = path.with_name(f".{path.name}")
     try:
+        shutil.rmtree(scratch, ignore_errors=True)  # of an attempt whose file system turned read-only
         scratch.mkdir()
         text = json.dumps(adapter.config_at(scale), indent=1)
         (scratch / ADAPTER_CONFIG).write_text(text, encoding="utf-8")
@@ -59,7 +60,10 @@ def write_folder(path: Path, adapter: LoraFolder, scale: float, same_tensors: Pa
             save_file(tensors, scratch / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         scratch.rename(path)
     except Exception as error:
-        raise BackendError(f"cannot write the adapter folder {path} (models.ft.null_dir): {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise BackendError(
+            f"cannot write the adapter folder {path} (models.ft.null_dir): {reason}"
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

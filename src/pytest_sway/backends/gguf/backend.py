@@ -111,7 +111,9 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         vocabulary = shared_vocabulary(self._base_tokens, source.tokenizer, self.vocabulary)
         check_no_further_rows(vocabulary, source, self.vocabulary)
         check_template_arguments(vocabulary.tokens.chat)
-        self._serve(source.digest, self._read(source), vocabulary.tokens, source.label)
+        modules = self._read(source)
+        source.check_unchanged()
+        self._serve(source.digest, modules, vocabulary.tokens, source.label)
         found = subject_notes(source, self._base.model)
         notes = (*source.notes, *vocabulary.notes, *found.notes)
         return replace(self._subject(notes, found.warnings), trained_base=found.trained_base)
@@ -145,6 +147,7 @@ class GGUFBackend(PromptEncoding, LlamaAnswers):
         """Read a user's own null; it and the subject are plain LoRA."""
         source = find_subject_files(adapter)
         modules = self._read(source)
+        source.check_unchanged()
         check_null_modules(source, modules, self._modules)
         self._own_nulls[source.digest] = modules
         return source.digest

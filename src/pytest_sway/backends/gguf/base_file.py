@@ -18,6 +18,7 @@ from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.hf.model_files import MODEL_FILES, eos_token_ids, files_digest, model_folder
+from pytest_sway.backends.hf.unchanged_files import UnchangedFiles
 from pytest_sway.spec.model_kinds import is_gguf_name
 
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
@@ -92,6 +93,7 @@ def _quantization_notes(types: Counter[str]) -> tuple[str, ...]:
 
 def _of_folder(key: ModelKey, scratch: Path) -> BaseFile:
     folder = model_folder(key)
+    files = UnchangedFiles(folder, MODEL_FILES)
     checkpoint = read_checkpoint(folder)
     try:
         config = AutoConfig.from_pretrained(folder)
@@ -102,7 +104,7 @@ def _of_folder(key: ModelKey, scratch: Path) -> BaseFile:
     ends = eos_token_ids(folder) or _as_ids(tokenizer.eos_token_id)
     path = scratch / "base.gguf"
     write_model(path, checkpoint, config, layout, ends)
-    digest = files_digest(folder, MODEL_FILES)
+    digest = files.digest()
     model = BaseModel(digest, name=key.base, revision=key.revision, checkpoint=checkpoint)
     return BaseFile(path, config.max_position_embeddings, config, layout, tokenizer, ends, model)
 

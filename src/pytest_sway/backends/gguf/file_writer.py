@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import gguf
@@ -19,7 +19,8 @@ def gguf_file(path: Path, architecture: str) -> Iterator[gguf.GGUFWriter]:
         BackendError: the file cannot be written.
     """
     try:
-        writer = gguf.GGUFWriter(path, architecture)
+        written = path.with_name(f".{path.name}")
+        writer = gguf.GGUFWriter(written, architecture)
         try:
             yield writer
             writer.write_header_to_file()
@@ -27,6 +28,8 @@ def gguf_file(path: Path, architecture: str) -> Iterator[gguf.GGUFWriter]:
             writer.write_tensors_to_file()
         finally:
             writer.close()
+        written.replace(path)
     except OSError as error:
-        path.unlink(missing_ok=True)
-        raise BackendError(f"{path} cannot be written: {error}") from error
+        with suppress(OSError):
+            path.with_name(f".{path.name}").unlink(missing_ok=True)
+        raise BackendError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from pytest_sway.atomic_files import ScratchFolder
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.error_text import missing_package
 from pytest_sway.backends.hf.peft_import import import_peft
@@ -49,7 +49,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> GGUFBackend |
     _check_fields(key)
     if key.endpoint:
         return _on_running_server(key, moment)
-    folder = TemporaryDirectory(prefix="sway-gguf-")
+    folder = ScratchFolder("sway-gguf-")
     try:
         base = open_base(key, Path(folder.name))
         tokens = PromptTokenizer(base.tokenizer, read_template_settings(key, base.tokenizer, moment))

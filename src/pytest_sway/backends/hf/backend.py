@@ -107,6 +107,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
         with self._threads.using(self._threads.limit):
             self._adapter = attach(self._model, source, self._check_row, vocabulary)
         try:
+            source.check_unchanged()
             self._check_base("attaching the adapter")
             self._check_alive(source)
         except BaseException:
@@ -154,6 +155,7 @@ class HFBackend(PromptEncoding, WeightsBackend):
         served = self._attached_adapter
         served.enter(View(self._view_digest()))
         add_null(self._model, served, source)
+        source.check_unchanged()
         return source.digest
 
     def close(self) -> None:

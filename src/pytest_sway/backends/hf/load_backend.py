@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.error_text import error_line, missing_package
-from pytest_sway.backends.hf.model_files import MODEL_FILES, files_digest, model_folder, text_digest
+from pytest_sway.backends.hf.model_files import MODEL_FILES, model_folder, text_digest
 from pytest_sway.backends.hf.peft_import import import_peft
+from pytest_sway.backends.hf.unchanged_files import UnchangedFiles
 
 if TYPE_CHECKING:
     from pytest_sway.backends.hf.backend import HFBackend
@@ -45,6 +46,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     from pytest_sway.backends.hf.prompts.vocabulary import load_tokenizer
 
     path = model_folder(key)
+    files = UnchangedFiles(path, MODEL_FILES)
     place = placement(torch, key.device)
     set_cublas_workspace(place.device)
     dtype = resolve_dtype(torch, key.dtype, place.device)
@@ -63,7 +65,7 @@ def load_backend(key: ModelKey, moment: datetime | None = None) -> HFBackend:
     model.generation_config = evaluation_config(model, tokenizer)
     try:
         tokens = PromptTokenizer(tokenizer, read_template_settings(key, tokenizer, moment))
-        digest = files_digest(path, MODEL_FILES)
+        digest = files.digest()
         if found.quantization is not None and not found.quantization.is_stored:
             digest = text_digest(f"{digest}:{found.quantization.name}")
         base = BaseModel(

@@ -20,12 +20,16 @@ _GENERATION_CONFIG = "generation_config.json"
 def files_digest(folder: Path, patterns: tuple[str, ...]) -> str:
     """32 hex digits over the names and bytes of the matching files."""
     total = hashlib.blake2b(digest_size=16)
-    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    for path in sorted(found):
+    for path in matching_files(folder, patterns):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "blake2b")
-        total.update(path.name.encode() + b"\0" + content.digest())
+        total.update(os.fsencode(path.name) + b"\0" + content.digest())
     return total.hexdigest()
+
+
+def matching_files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Files of a folder that match one of the patterns, sorted."""
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
 def text_digest(text: str) -> str:

@@ -14,11 +14,11 @@ from pytest_sway.backends.hf.hub_cache import adapter_folder
 from pytest_sway.backends.hf.model_files import (
     MODEL_FILES,
     eos_token_ids,
-    files_digest,
     model_folder,
     text_digest,
 )
 from pytest_sway.backends.hf.prompts.vocabulary import has_own_code
+from pytest_sway.backends.hf.unchanged_files import UnchangedFiles
 from pytest_sway.spec.adapter_file_checks import is_mlx_folder
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
 from pytest_sway.text.message_parts import shorten_list
@@ -34,12 +34,14 @@ class SubjectFiles:
         files: the adapter's; None for a full fine-tune without one.
         model: folder of the fine-tuned model; None where the adapter is on the base itself.
         digest: of all of them.
+        unchanged: tells whether they are still those that were hashed.
         trust_remote_code: whether the spec lets the fine-tuned model bring its own code.
     """
 
     files: AdapterFiles | None
     model: Path | None
     digest: str
+    unchanged: tuple[UnchangedFiles, ...] = ()
     trust_remote_code: bool = False
 
     @property
@@ -67,6 +69,15 @@ class SubjectFiles:
         )
         return (*self.files.notes, only)
 
+    def check_unchanged(self) -> None:
+        """Compare the files with what was hashed, after everything was read from them.
+
+        Raises:
+            BackendError: they changed.
+        """
+        for one in self.unchanged:
+            one.check()
+
     @property
     def label(self) -> str:
         """The subject as the subject of a sentence."""
@@ -91,31 +102,29 @@ def find_subject_files(key: AdapterKey, *, trust_remote_code: bool = False) -> S
     """
     if key.path is None and key.model is None:
         raise BackendError("models.ft.adapter is missing: set it to an adapter folder")
-    files, hashed = None, None
+    files, unchanged = None, list[UnchangedFiles]()
     if key.path is not None:
         own = Path(adapter_folder(key.path, trust_remote_code=trust_remote_code))
-        files, hashed = _read_as_peft(own) if is_mlx_folder(own) else _read(own)
+        is_mlx = is_mlx_folder(own)
+        patterns = (ADAPTER_CONFIG, MLX_WEIGHTS) if is_mlx else _hashed_patterns(own)
+        unchanged.append(UnchangedFiles(own, patterns))
+        files = _read_as_peft(own) if is_mlx else read_adapter_files(str(own))
     model = None
     if key.model is not None:
         tuned = ModelKey("hf", key.model, key.revision, trust_remote_code=trust_remote_code)
         model = model_folder(tuned)
+        unchanged.insert(0, UnchangedFiles(model, MODEL_FILES))
     try:
-        digests = [files_digest(model, MODEL_FILES)] if model is not None else []
-        digests += [files_digest(*hashed)] if hashed is not None else []
+        digests = [one.digest() for one in unchanged]
     except OSError as error:
         named = files.folder if files else model
         raise BackendError(f"the adapter {named} cannot be read: {error}") from error
     digest = digests[0] if len(digests) == 1 else text_digest(":".join(digests))
-    return SubjectFiles(files, model, digest, trust_remote_code)
+    return SubjectFiles(files, model, digest, tuple(unchanged), trust_remote_code)
 
 
-def _read(folder: Path) -> tuple[AdapterFiles, tuple[Path, tuple[str, ...]]]:
-    """An adapter of PEFT, and which files of which folder identify it."""
-    return read_adapter_files(str(folder)), (folder, _hashed_patterns(folder))
-
-
-def _read_as_peft(folder: Path) -> tuple[AdapterFiles, tuple[Path, tuple[str, ...]]]:
-    """The same of an adapter of mlx-lm: its digest is the one that it has with ``kind: mlx``."""
+def _read_as_peft(folder: Path) -> AdapterFiles:
+    """An adapter of mlx-lm; its digest is the one that it has with ``kind: mlx``."""
     try:
         from pytest_sway.backends.mlx.convert import converted_folder
     except ImportError as error:
@@ -125,7 +134,7 @@ def _read_as_peft(folder: Path) -> tuple[AdapterFiles, tuple[Path, tuple[str, ..
         ) from error
     files = read_adapter_files(str(converted_folder(folder)))
     note = f"{folder} is an mlx-lm adapter; it was converted to PEFT format in {files.folder}"
-    return replace(files, notes=(note, *files.notes)), (folder, (ADAPTER_CONFIG, MLX_WEIGHTS))
+    return replace(files, notes=(note, *files.notes))
 
 
 def _hashed_patterns(folder: Path) -> tuple[str, ...]:

@@ -19,19 +19,22 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
-from pytest_sway.backends.hf.model_files import files_digest
+from pytest_sway.atomic_files import new_folder
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.unchanged_files import UnchangedFiles
 from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError, is_embedding
 from pytest_sway.backends.mlx.mlx_folder import read_mlx_folder, write_mlx_folder
 from pytest_sway.backends.mlx.peft_folder import read_peft_folder, write_peft_folder
 from pytest_sway.spec.adapter_file_checks import is_mlx_folder
-from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, MLX_WEIGHTS
+from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
 from pytest_sway.version import __version__
 
 Target = Literal["mlx", "peft"]
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab*", "merges.txt")
+_MLX_FILES = (ADAPTER_CONFIG, MLX_WEIGHTS, *_TOKENIZER_FILES)
+_SOURCE_FILES = (*_MLX_FILES, ADAPTER_WEIGHTS)
 _TIED = (
     "{name} is an embedding; if the head is tied to it, mlx-lm also applies the update to the head, but PEFT "
     "does not"
@@ -83,6 +86,18 @@ def convert_adapter(
         ConversionError: the source cannot be converted (whole tensors of the base are named, never left
             out), or the destination is not empty.
     """
+    try:
+        files = UnchangedFiles(source, _SOURCE_FILES)
+        files.digest()
+    except OSError as error:
+        raise ConversionError(f"{source} cannot be read: {error.strerror or error}") from error
+    except BackendError as error:
+        raise ConversionError(str(error)) from error
+    return _convert(files, destination, target, overwrite=overwrite)
+
+
+def _convert(files: UnchangedFiles, destination: Path, target: Target, *, overwrite: bool) -> Conversion:
+    source = files.folder
     if is_mlx_folder(source) is (target == "mlx"):
         raise ConversionError(f"{source} is already an adapter in the format of {_NAMES[target]}")
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())) and not overwrite:
@@ -96,7 +111,7 @@ def convert_adapter(
             "modules_to_save and for target_modules that are embeddings. If they are unchanged copies, save "
             "the adapter with save_embedding_layers=False"
         )
-    _write_whole(content, destination, _WRITERS[target], overwrite=overwrite)
+    _write_whole(content, destination, _WRITERS[target], files, overwrite=overwrite)
     return Conversion(
         destination,
         len(content.updates),
@@ -113,16 +128,24 @@ def converted_folder(source: Path) -> Path:
         ConversionError: it cannot be converted, or whether it is the same on a base depends on that base.
     """
     try:
-        digest = files_digest(source, (ADAPTER_CONFIG, MLX_WEIGHTS, *_TOKENIZER_FILES))
+        files = UnchangedFiles(source, _MLX_FILES)
+        digest = files.digest()
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except OSError as error:
-        raise ConversionError(f"{source} cannot be read: {error}") from error
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        raise ConversionError(f"{source} cannot be read: {error.strerror or error}") from error
+    except BackendError as error:
+        raise ConversionError(str(error)) from error
+    except RuntimeError:
+        raise ConversionError(
+            f"{source} cannot be converted to PEFT format, because there is no home folder for the result; "
+            "set XDG_CACHE_HOME to a writable folder"
+        ) from None
     folder = cache / "pytest-sway" / "converted-adapters" / f"{digest}-{__version__}"
     if not folder.is_dir():
         if notes := _embedding_notes(read_adapter(source)):
             raise ConversionError(f"{source} cannot be converted to PEFT format: {notes[0]}. Use kind: mlx")
         try:
-            convert_adapter(source, folder, "peft")
+            _convert(files, folder, "peft", overwrite=False)
         except ConversionError:
             if not folder.is_dir():  # else another process wrote it meanwhile
                 raise
@@ -144,21 +167,20 @@ def _write_whole(
     content: AdapterContent,
     destination: Path,
     write: Callable[[AdapterContent, Path], None],
+    files: UnchangedFiles,
     *,
     overwrite: bool,
 ) -> None:
     """Write into a folder beside the destination, which then takes its place."""
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".converting-", dir=destination.parent) as scratch:
-            made = Path(scratch) / "adapter"
-            made.mkdir()
+        with new_folder(destination, ".converting-", replace=overwrite) as made:
             write(content, made)
             for file in (file for pattern in _TOKENIZER_FILES for file in content.folder.glob(pattern)):
                 if file.is_file():
                     shutil.copy2(file, made)
-            if destination.is_dir() and overwrite:
-                shutil.rmtree(destination)
-            made.replace(destination)
-    except OSError as error:
-        raise ConversionError(f"{destination} cannot be written: {error}") from error
+            files.check()
+    except BackendError as error:
+        raise ConversionError(str(error)) from error
+    except (OSError, RuntimeError) as error:  # mlx raises RuntimeError for a full disk
+        reason = getattr(error, "strerror", None) or error
+        raise ConversionError(f"{destination} cannot be written: {reason}") from error

@@ -13,7 +13,7 @@ from pytest_sway.backends.base import AdapterKey, BackendError
 from pytest_sway.backends.hf.adapter_files.base_remarks import BaseRemarks, remarks_on_base
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.hub_cache import adapter_folder
-from pytest_sway.backends.hf.model_files import files_digest
+from pytest_sway.backends.hf.unchanged_files import UnchangedFiles
 from pytest_sway.backends.mlx.adapter_content import AdapterContent, ConversionError, LoraUpdate
 from pytest_sway.backends.mlx.adapter_layers import (
     EMBEDDING,
@@ -72,8 +72,9 @@ def read_subject(key: AdapterKey) -> SubjectAdapter:
         raise BackendError("models.ft.adapter is missing: set it to an adapter folder")
     folder = Path(adapter_folder(key.path, trust_remote_code=False))
     names = (ADAPTER_CONFIG, MLX_WEIGHTS if is_mlx_folder(folder) else ADAPTER_WEIGHTS)
+    files = UnchangedFiles(folder, names)
     try:
-        return SubjectAdapter(read_adapter(folder), files_digest(folder, names))
+        return SubjectAdapter(read_adapter(folder), files.digest())
     except ConversionError as error:
         raise BackendError(f"models.ft.adapter: {error}") from error
     except OSError as error:

@@ -1,0 +1,66 @@
+"""Tells whether files changed between the digest that names them and the end of their reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.hf.model_files import files_digest, matching_files
+
+_State = tuple[str, int, int, int, int]
+
+
+class UnchangedFiles:
+    """Files of a folder, from before the first of them is read.
+
+    Args:
+        folder: of them.
+        patterns: that name them.
+    """
+
+    def __init__(self, folder: Path, patterns: tuple[str, ...]) -> None:
+        self.folder = folder
+        self._patterns = patterns
+        self._before = self._states()
+        self._digest = ""
+
+    def digest(self) -> str:
+        """The digest of all of them.
+
+        Raises:
+            BackendError: they changed since this object was made.
+            OSError: they cannot be read.
+        """
+        self._digest = files_digest(self.folder, self._patterns)
+        if self._states() != self._before:
+            raise self._changed()
+        return self._digest
+
+    def check(self) -> None:
+        """Compare the files with what was hashed; they are hashed again only if one was written since.
+
+        Raises:
+            BackendError: they changed since then, or cannot be read any more.
+        """
+        try:
+            if self._states() != self._before and files_digest(self.folder, self._patterns) != self._digest:
+                raise self._changed()
+        except OSError as error:
+            raise self._changed() from error
+
+    def _states(self) -> list[_State]:
+        """What the file system says of each: a file that is written has other times."""
+        found = []
+        for path in matching_files(self.folder, self._patterns):
+            try:
+                one = path.stat()
+            except OSError:  # it was removed meanwhile
+                continue
+            found.append((path.name, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns))
+        return found
+
+    def _changed(self) -> BackendError:
+        return BackendError(
+            f"the files in {self.folder} changed while they were read; wait until they are written "
+            "completely, then run the evaluation again"
+        )

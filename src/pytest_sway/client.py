@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from pytest_sway.user_error import UserError
+
 KEY_VARIABLE = "SWAY_SERVE_KEY"
 """Environment variable of a daemon's key."""
 _RETRIES, _PAUSE_S = 2, 0.2
@@ -20,7 +22,7 @@ _LONGEST = 200
 """Characters of an answer that a message repeats."""
 
 
-class ServeClientError(Exception):
+class ServeClientError(UserError):
     """The daemon could not be reached, or it refused.
 
     Attributes:

@@ -13,11 +13,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
+from pytest_sway.user_error import UserError
+
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 
-class RequestError(Exception):
+class RequestError(UserError):
     """A backend cannot answer a request; the message says which, why, and what to do."""
 
 

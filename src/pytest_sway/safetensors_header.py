@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.user_error import UserError
+
 Shapes = dict[str, tuple[int, ...]]
 """Shape of each tensor by its name."""
 _PREFIX = 8
@@ -20,7 +22,7 @@ _PICKLED = (b"PK", b"\x80")
 _UNFINISHED = "The file is still being written, or it was copied or saved only partly"
 
 
-class HeaderError(Exception):
+class HeaderError(UserError):
     """A file whose header cannot be read; the message is the end of "… model.safetensors"."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_sway.user_error import UserError
 
-class SessionError(Exception):
+
+class SessionError(UserError):
     """Nothing was measured; the message says why, in one line."""

@@ -9,6 +9,7 @@ import pytest
 
 from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.problems import SpecError
+from pytest_sway.user_error import UserError
 from tests.support.adapter_stubs import adapter_stub
 
 SPEC = """\
@@ -163,3 +164,8 @@ def test_keys_for_anchors_are_not_read(tmp_path: Path) -> None:
     text += SPEC.replace("{name: dk, kind: delta_kl, prompts: [größe]}", "{name: dk, <<: *common}")
     assert load_spec(tmp_path, text.encode()).entries[0].probe.options.prompts == ["a", "b"]
     assert "x_common: unknown key 'x_common'" in problem(tmp_path, SPEC + "x_common: 3\n")
+
+
+def test_a_message_never_steers_the_terminal() -> None:
+    error = UserError("the key \x1b[31m, \u202e and \ud800 of\nü.yaml")
+    assert str(error) == "the key \\x1b[31m, \\u202e and \\ud800 of\nü.yaml"

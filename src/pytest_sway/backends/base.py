@@ -12,11 +12,12 @@ from typing import Any, Literal, NamedTuple
 from pytest_sway.requests import Divergence, Prompt, Request, RequestError, Tokenized, View
 from pytest_sway.text.message_parts import describe
 from pytest_sway.token_sequences import ForcedCompletion, PackedRow, TokenSequence
+from pytest_sway.user_error import UserError
 
 Form = Literal["factors", "tensors"]
 
 
-class BackendError(Exception):
+class BackendError(UserError):
     """A model or an adapter cannot be served truthfully; the message says which and what to do."""
 
 

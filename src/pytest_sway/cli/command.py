@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pytest_sway.user_error import UserError
+
 
 class Exit(IntEnum):
     """Exit statuses: dlm-sway's, and what a shell gives for SIGINT and SIGPIPE."""
@@ -18,7 +20,7 @@ class Exit(IntEnum):
     PIPE_CLOSED = 141
 
 
-class CommandError(Exception):
+class CommandError(UserError):
     """What cannot be done, in one line: what was found, and what to write instead."""
 
     def __init__(self, message: str, status: Exit = Exit.CANNOT_RUN) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pytest_sway.user_error import UserError
 
-class DlmError(Exception):
+
+class DlmError(UserError):
     """A document cannot be read or resolved.
 
     Attributes:

@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.records import DlmFile, DlmSection
+from pytest_sway.user_error import UserError
 
 _DISTRIBUTION = "document-language-model"
 _Value = TypeVar("_Value")
 
 
-class IncompatibleDlm(Exception):
+class IncompatibleDlm(UserError):
     """The installed dlm lacks a function that is used, or it behaves otherwise than dlm 0.10."""
 
 

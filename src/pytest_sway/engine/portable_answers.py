@@ -18,6 +18,7 @@ from pytest_sway.engine.disk_cache import from_json, to_json
 from pytest_sway.engine.noise_floor import NoiseFloor
 from pytest_sway.requests import Request
 from pytest_sway.text.width import clean
+from pytest_sway.user_error import UserError
 
 FILE = "portable-answers.jsonl"
 """In the folder of the answers that are kept."""
@@ -41,7 +42,7 @@ class PortableFloor:
     value: NoiseFloor
 
 
-class PortableAnswersError(Exception):
+class PortableAnswersError(UserError):
     """A file of answers cannot be read; the message says what is wrong with it."""
 
 

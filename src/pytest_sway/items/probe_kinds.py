@@ -13,11 +13,12 @@ from pytest_sway.probes.registry import Kinds
 from pytest_sway.probes.third_party import probe_class_fault
 from pytest_sway.text.message_parts import describe
 from pytest_sway.third_party import HOOK_ERRORS, HookImplementation, hook_implementations
+from pytest_sway.user_error import UserError
 
 _HOOK = "pytest_sway_probes"
 
 
-class KindsError(Exception):
+class KindsError(UserError):
     """A plugin gave what cannot be used; the message names the plugin, in one line."""
 
 

@@ -19,16 +19,17 @@ from pytest_sway.statistics.intervals import Interval
 from pytest_sway.statistics.prediction import Better, Prediction, Scale, predict
 from pytest_sway.statistics.sequential import NullCriterion
 from pytest_sway.text.message_parts import field_name
+from pytest_sway.user_error import UserError
 
 QUICK_ITEMS = 4
 """The most prompts, cases or sections of a probe that the profile ``quick`` looks at."""
 
 
-class ProbeError(Exception):
+class ProbeError(UserError):
     """A measure cannot be made with these inputs; the message says which, and what to write."""
 
 
-class ProbeSkip(Exception):
+class ProbeSkip(UserError):
     """Nothing can be measured with these inputs, and nothing is wrong; the message says why."""
 
 
@@ -36,7 +37,7 @@ class NoSignal(ProbeSkip):
     """The adapter changes too little for the rest of a measure to be worth its cost."""
 
 
-class OptionsError(ValueError):
+class OptionsError(UserError, ValueError):
     """Options that a probe cannot have; the message says in one line which, and what to write."""
 
 

@@ -15,6 +15,7 @@ from pytest_sway.reports.markdown_table import table
 from pytest_sway.suites.json_conversion import json_value
 from pytest_sway.text import formatting
 from pytest_sway.text.width import aligned_row, clean, fold_indented, keep_end, width
+from pytest_sway.user_error import UserError
 
 UNASSIGNED = "<unassigned>"
 """Stands for what no probe asked, and for a view that a line does not name."""
@@ -23,7 +24,7 @@ _MOST = 10
 """Rows of a table for readers; the JSON has all."""
 
 
-class TraceError(Exception):
+class TraceError(UserError):
     """A file that cannot be read; the message names it, what was found, and what is wanted."""
 
 

@@ -20,6 +20,7 @@ from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec.path_lookup import find_path, is_file, is_folder
 from pytest_sway.spec.problems import FieldPath
 from pytest_sway.text.message_parts import describe, field_name
+from pytest_sway.user_error import UserError
 
 MOST_DEPTH = 40
 MOST_VALUES = 100_000
@@ -38,7 +39,7 @@ _NO_FILE = "no such file or folder exists inside the allowed folders (--allow-pa
 _NO_HUB = "this server does not allow Hub names (--allow-hub)"
 
 
-class RequestSpecError(Exception):
+class RequestSpecError(UserError):
     """A spec that is not run; the message names the field and what to write instead."""
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pytest_sway.client import KEY_VARIABLE, is_loopback
 from pytest_sway.serve.request_specs import Allowed
 from pytest_sway.serve.supervisor import WorkerSettings
+from pytest_sway.user_error import UserError
 
 DEFAULT_PORT = 8787
 
 
-class SettingsError(Exception):
+class SettingsError(UserError):
     """The daemon would not be safe to start; the message says what to give."""
 
 

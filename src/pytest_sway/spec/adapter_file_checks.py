@@ -12,6 +12,7 @@ from typing import Any
 from pytest_sway.safetensors_header import HeaderError, Shapes, tensor_shapes
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
 from pytest_sway.text.message_parts import describe
+from pytest_sway.user_error import UserError
 
 Config = Mapping[str, Any]
 _MATRIX = re.compile(
@@ -35,7 +36,7 @@ _NOT_GATHERED = (
 )
 
 
-class AdapterFilesError(Exception):
+class AdapterFilesError(UserError):
     """An adapter folder that cannot be used, as its files show; the message names the file and the remedy."""
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_sway.user_error import UserError
+
 FieldPath = tuple[str | int, ...]
 """Keys and indices that lead to a value of a spec."""
 _MOST = 25
@@ -21,7 +23,7 @@ class Problem:
     column: int = 0
 
 
-class SpecError(Exception):
+class SpecError(UserError):
     """A spec cannot be used; the message lists every problem that was found."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:

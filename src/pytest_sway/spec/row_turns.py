@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pytest_sway.requests import Turn
 from pytest_sway.text.message_parts import describe
+from pytest_sway.user_error import UserError
 
 Role = Literal["system", "user", "assistant", "tool"]
 _ROLES: dict[str, Role] = {
@@ -34,7 +35,7 @@ _LOSS_FIELDS = ("weight", "train", "training", "loss")
 """OpenAI's and axolotl's, and ms-swift's: a turn with 0 or false is read and not learned."""
 
 
-class RowError(ValueError):
+class RowError(UserError, ValueError):
     """A row that says nothing that could be asked; the message says why."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pytest_sway.user_error import UserError
 
-class DataError(Exception):
+
+class DataError(UserError):
     """A file that no spec can be made of; the message says why, and what to give instead."""

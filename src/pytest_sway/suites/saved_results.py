@@ -23,6 +23,7 @@ from pytest_sway.result import (
 )
 from pytest_sway.suites.json_conversion import from_json, json_value, to_json
 from pytest_sway.text.width import clean, shorten
+from pytest_sway.user_error import UserError
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -34,7 +35,7 @@ _FOUND = 60
 """Characters of what was found, at most."""
 
 
-class SavedResultError(Exception):
+class SavedResultError(UserError):
     """A file that holds no result; the message names the file, what was found, and what is wanted."""
 
 

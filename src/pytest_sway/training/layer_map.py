@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, pairwise, permutations, product
 
+from pytest_sway.user_error import UserError
+
 Shape = tuple[int, ...]
 
 _LAYER = re.compile(r"(?:^|.*?\.)(?:layers|layer|h|blocks|block)\.(\d+)\.")
@@ -35,7 +37,7 @@ _MOST_NAMES = 4
 """At most so many modules that cannot be distinguished are named."""
 
 
-class NoLayerMapError(Exception):
+class NoLayerMapError(UserError):
     """Which layer a parameter belongs to cannot be found out; the message says why."""
 
 

@@ -13,9 +13,10 @@ from pytest_sway.dlm.store import current_adapter
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, is_checkpoint
 from pytest_sway.spec.adapter_globs import find_matches
 from pytest_sway.spec.path_lookup import follow_links, is_file, is_folder, natural_order
+from pytest_sway.user_error import UserError
 
 
-class SourceError(Exception):
+class SourceError(UserError):
     """Adapters cannot be found at the moment; the message says why."""
 
 

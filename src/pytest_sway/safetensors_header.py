@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.regular_files import open_regular
 from pytest_sway.user_error import UserError
 
 Shapes = dict[str, tuple[int, ...]]
@@ -16,6 +17,8 @@ Shapes = dict[str, tuple[int, ...]]
 _PREFIX = 8
 _LONGEST = 100_000_000
 """Bytes that a header may have; safetensors itself allows no more."""
+_MOST_TENSORS = 200_000
+"""The largest models have some ten thousand."""
 _LFS = b"version https://git-lfs"
 _PICKLED = (b"PK", b"\x80")
 """Beginnings of the files that torch.save writes: a zip archive, or a pickle."""
@@ -37,7 +40,7 @@ def tensor_shapes(path: Path, *, complete: bool = True) -> Shapes:
         HeaderError: it cannot be read, is a Git LFS pointer, is cut off, or is not a safetensors file.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(len(_LFS))
             size = path.stat().st_size
             length = _header_length(start, size)
@@ -81,6 +84,8 @@ def _parse_header(header: bytes, held: int | None) -> Shapes:
     try:
         entries: dict[str, Any] = json.loads(header)
         entries.pop("__metadata__", None)
+        if len(entries) > _MOST_TENSORS:
+            raise HeaderError(f"names {len(entries):,} tensors; the limit is {_MOST_TENSORS:,}")
         shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()}
         if held is None:
             return shapes

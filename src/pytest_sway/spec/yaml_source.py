@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from pytest_sway.regular_files import read_regular
 from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.problems import FieldPath, Problem, SpecError
 from pytest_sway.spec.unquoted_words import yaml_reading
@@ -21,6 +22,8 @@ from pytest_sway.text.message_parts import describe
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_LONGEST_NUMBER = 1000
 MAX_VALUES = 200_000
 
 SourceLocation = tuple[int, int]
@@ -114,7 +117,7 @@ def _read_text(path: Path) -> str:
         if size > MAX_BYTES:
             limit = f"{size / 1e6:.1f} MB; the limit for a spec is {MAX_BYTES // 1024 // 1024} MiB"
             raise SpecError(path, [Problem(f"the file is too large: {limit}")])
-        return decode(path, path.read_bytes())
+        return decode(path, read_regular(path, MAX_BYTES))
     except FileNotFoundError:
         raise SpecError(path, [Problem(f"there is no file {path}")]) from None
     except OSError as error:
@@ -155,10 +158,12 @@ class _Builder:
         self._scalars = yaml.constructor.SafeConstructor()
         self._tags: Any = yaml.resolver.Resolver()
         self._open: list[yaml.Node] = []
+        self._built = 0
 
     def build(self, node: yaml.Node, path: FieldPath) -> Any:
         self.values[path] = _position(node)
-        if len(self.values) > MAX_VALUES:
+        self._built += 1  # merge keys build the same paths again and again
+        if self._built > MAX_VALUES:
             what = f"the YAML aliases expand to more than {MAX_VALUES} values"
             raise SpecError(self.path, [Problem(what, *_position(node))])
         if any(node is open_node for open_node in self._open):
@@ -215,6 +220,9 @@ class _Builder:
         return value
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+            self._problem(f"the number {describe(node.value)} has more than {_LONGEST_NUMBER} digits", node)
+            return None
         try:
             return self._scalars.construct_object(node)
         except Exception:  # a tag's own constructor may raise anything on a value that is not its

@@ -11,6 +11,7 @@ from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.architecture import check_causal_language_model
 from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG, read_checkpoint
 from pytest_sway.backends.hf.hub_cache import model_snapshot
+from pytest_sway.regular_files import open_regular
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 """Which files make a model what it is."""
@@ -22,7 +23,7 @@ def files_digest(folder: Path, patterns: tuple[str, ...]) -> str:
     total = hashlib.blake2b(digest_size=16)
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     for path in sorted(found):
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = hashlib.file_digest(file, "blake2b")
         total.update(path.name.encode() + b"\0" + content.digest())
     return total.hexdigest()

@@ -1,6 +1,6 @@
-"""``python -m tests.hostile.table [WORD ...]``: the cases whose ids have one of the words, and their figures."""
+"""``python -m tests.hostile.table [WORD ...]``: cases whose ids have one of the words, and their figures."""
 
-# ruff: noqa: T201
+# ruff: noqa: E501, T201
 
 from __future__ import annotations
 

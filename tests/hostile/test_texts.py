@@ -37,16 +37,16 @@ from pytest_sway.serve.messages import LoadedModel
 from pytest_sway.session.baseline import Baseline, compare_with_baseline
 from pytest_sway.suites.comparison_matrix import build_matrix
 from pytest_sway.suites.ranking import rank
-from tests.hostile.texts import TEXTS, hostile_suite, terminal_faults
+from tests.hostile.texts import ALL, TEXTS, hostile_suite, terminal_faults
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 _OURS = re.compile(r"<(/?)(details|summary)>|</?br>")
 _VOID = {"meta", "input", "wbr", "br"}
 
 
-@pytest.fixture(params=TEXTS)
+@pytest.fixture(params=["all", *(pytest.param(name, marks=pytest.mark.slow) for name in TEXTS)])
 def text(request: pytest.FixtureRequest) -> str:
-    return TEXTS[request.param]
+    return {"all": ALL, **TEXTS}[request.param]
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def _joined(lines: Any) -> str:
 
 def markdown_faults(text: str) -> list[str]:
     """Links, images, HTML and headings that are not ours."""
-    found = [fault for fault in terminal_faults(text)]
+    found = terminal_faults(text)
     for token in MARKDOWN.parse(text):
         for one in [token, *(token.children or ())]:
             if one.type in ("link_open", "image", "fence", "code_block", "html_inline"):
@@ -78,10 +78,8 @@ def markdown_faults(text: str) -> list[str]:
             elif one.type == "heading_open" and one.markup not in ("#", "##"):
                 found.append(f"a heading {one.markup}")
     allowed = {"sway report", "sway compare", "sway trace", "Regressions"}
-    for line in re.findall(r"^# (.*)$", text, re.MULTILINE):
-        if line not in allowed:
-            found.append(f"a heading: {line}")
-    return found
+    headings = re.findall(r"^# (.*)$", text, re.MULTILINE)
+    return [*found, *(f"a heading: {line}" for line in headings if line not in allowed)]
 
 
 class _Tags(HTMLParser):
@@ -95,7 +93,7 @@ class _Tags(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("img", "iframe", "svg", "a", "base", "object", "link", "form") and not self._is_ours(
+        if tag in ("img", "iframe", "svg", "a", "base", "object", "link") and not self._is_ours(
             tag, attrs
         ):
             self.faults.append(f"<{tag} {attrs}>"[:200])
@@ -118,8 +116,10 @@ def test_terminal(suite: SuiteResult, text: str) -> None:
     for columns in (60, 200):
         for verbosity in (-1, 0, 1):
             assert terminal_faults(_joined(terminal.lines(_compared(suite), columns, verbosity))) == []
+    absent = replace(suite, not_evaluated=text)
+    assert terminal_faults(_joined(terminal.lines(absent, 80))) == []
     for probe in samples_text.sample_probes(suite):
-        assert terminal_faults(_joined(samples_text.terminal(probe))) == []
+        assert terminal_faults(_printed(_joined(samples_text.terminal(probe)))) == []
 
 
 def test_markdown(suite: SuiteResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

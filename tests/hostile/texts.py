@@ -76,12 +76,13 @@ _KEPT = {
     "scale",
     "started_at",
     "finished_at",
+    "not_evaluated",
 }
 """Fields of records whose values are names of ours; what no name is there is tried by itself."""
 
 
 def everywhere(value: Any, text: str, field: str = "") -> Any:
-    """A record, or JSON data, with ``text`` behind every text of it, the keys of its mappings included."""
+    """A record, or JSON data, with ``text`` behind every text of it."""
     if isinstance(value, Enum) or field in _KEPT:
         return value
     if isinstance(value, str):
@@ -90,8 +91,7 @@ def everywhere(value: Any, text: str, field: str = "") -> Any:
         changed = {one.name: everywhere(getattr(value, one.name), text, one.name) for one in fields(value)}
         return replace(value, **changed)
     if isinstance(value, dict):
-        keys = {key: key if is_dataclass(item) or field != "evidence" else key for key, item in value.items()}
-        return {keys[key]: everywhere(item, text, str(key)) for key, item in value.items()}
+        return {key: everywhere(item, text, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(everywhere(item, text, field) for item in value)
     return value
@@ -106,16 +106,19 @@ def hostile_suite(text: str) -> SuiteResult:
     alone = (
         ProbeResult(
             text, text, Verdict.FAIL, text, score=0.1, raw=0.5, category=text, claim=Claim.EFFECT,
-            evidence={text: text, "prompt": text, "reference": text, "rendered_prompt": text, "nested": {text: [text]},
+            evidence={text: text, "prompt": text, "reference": text, "rendered_prompt": text,
+                      "nested": {text: [text]},
                       "bad_cases": [{"prompt": text, "reference": text}],
-                      "per_section": [{"section_id": text, "effective_sis": 0.5, "verdict": text, "clean_recall": 0.1}],
+                      "per_section": [{"section_id": text, "effective_sis": 0.5, "verdict": text,
+                                       "clean_recall": 0.1}],
                       "per_cluster_size": [1], "per_cluster_mean_kl": [0.1], "cluster_exemplars": [[text]]},
             samples=[Sample(text, 0.1), Sample(f"{text}2", -0.1)], not_calibrated=text,
         ),
         ProbeResult("skipped", "delta_kl", Verdict.SKIP, text, evidence={"missing_extra": text}),
         ProbeResult("broken", "delta_kl", Verdict.ERROR, text),
         ProbeResult("warned", "delta_kl", Verdict.WARN, text, score=0.4, claim=Claim.EFFECT),
-        ProbeResult("answers", "samples", Verdict.PASS, text, claim=Claim.DESCRIPTION, evidence={"samples": samples}),
+        ProbeResult("answers", "samples", Verdict.PASS, text, claim=Claim.DESCRIPTION,
+                    evidence={"samples": samples}),
     )  # fmt: skip
     found = everywhere(suite(), text)
     return replace(
@@ -128,6 +131,8 @@ def hostile_suite(text: str) -> SuiteResult:
     )  # fmt: skip
 
 
+ALL = "\n".join(f"{text[:300]} {text[:300]}" for text in TEXTS.values())
+"""One text with all of them, for a quick look."""
 _COMMAND = re.compile(r"^\s*::[a-z-]+", re.MULTILINE)
 
 

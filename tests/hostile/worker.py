@@ -67,7 +67,8 @@ def run(case: Case, folder: Path) -> Outcome:
 def _wait(child: int) -> str:
     """Wait for a process to end; why it was given up, where it was.
 
-    It is, where it computes for too long, or sleeps: the machine may do other work, so time alone says nothing.
+    That is where it computes for too long, or sleeps; the machine may do other work, so time alone says
+    nothing.
     """
     descriptor = os.pidfd_open(child)
     idle, before = 0.0, -1

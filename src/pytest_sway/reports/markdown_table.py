@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from pytest_sway.text.width import clean
+from pytest_sway.text.width import clean, log_lines
 
 _ESCAPED = str.maketrans(
     {"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "$": "\\$", "~": "\\~", "&": "&amp;", "<": "&lt;",
@@ -29,6 +29,11 @@ def escape(text: str) -> str:
     """Anybody's text on one line, so that it reads as it is and breaks neither cell nor list."""
     kept = clean(text).translate(_ESCAPED).replace("](", "]\\(").replace("]:", "]\\:").replace("##[", "##\\[")
     return _BLOCK.sub(r"\1\\", _OUTER_UNDERSCORE.sub(r"\\_", kept))
+
+
+def code(text: str) -> str:
+    """Anybody's text as a span of code."""
+    return f"`{log_lines(clean(text)).replace('`', "'")}`"
 
 
 def _row(cells: Sequence[str]) -> str:

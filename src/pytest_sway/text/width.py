@@ -87,9 +87,11 @@ def keep_end(text: str, columns: int) -> str:
     """Its end, where it is too wide: of a path or a name the end tells more than the beginning."""
     if width(text) <= columns:
         return text
-    while text and width(text) > columns - 1:
-        text = text[1:]
-    return "…" + text
+    start, taken = len(text), 0
+    while start and taken + _columns(text[start - 1]) <= columns - 1:
+        start -= 1
+        taken += _columns(text[start])
+    return "…" + text[start:]
 
 
 def shorten(text: str, columns: int) -> str:

@@ -33,7 +33,8 @@ def escape(text: str) -> str:
 
 def code(text: str) -> str:
     """Anybody's text as a span of code."""
-    return f"`{log_lines(clean(text)).replace('`', "'")}`"
+    kept = log_lines(clean(text)).replace("`", "'")
+    return f"`{kept}`"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -123,7 +123,13 @@ def _is_spec(path: Path) -> bool:
     """Whether a file of another name, given on the command line, is a spec by what it holds."""
     if path.suffix not in (".yaml", ".yml"):
         return False
-    keys = {line.partition(b":")[0] for line in path.read_bytes().splitlines()}
+    from pytest_sway.regular_files import read_regular
+
+    try:
+        content = read_regular(path)
+    except OSError:
+        return False
+    keys = {line.partition(b":")[0] for line in content.splitlines()}
     return {b"models", b"suite"} <= keys
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.regular_files import open_regular
 from pytest_sway.user_error import UserError
 
 Shapes = dict[str, tuple[int, ...]]
@@ -27,6 +28,8 @@ _BITS = {
     **dict.fromkeys(["I64", "U64", "F64", "C64"], 64),
 }
 """Of a number of each dtype; later versions of the format may have others."""
+_MOST_TENSORS = 200_000
+"""The largest models have some ten thousand."""
 _LFS = b"version https://git-lfs"
 _PICKLED = (b"PK", b"\x80")
 """Beginnings of the files that torch.save writes: a zip archive, or a pickle."""
@@ -48,7 +51,7 @@ def tensor_shapes(path: Path, *, complete: bool = True) -> Shapes:
         HeaderError: it cannot be read, is a Git LFS pointer, is cut off, or is not a safetensors file.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(len(_LFS))
             size = path.stat().st_size
             length = _header_length(start, size)
@@ -114,6 +117,8 @@ def _parse_header(header: bytes, held: int | None) -> Shapes:
     try:
         entries: dict[str, Any] = json.loads(header)
         entries.pop("__metadata__", None)
+        if len(entries) > _MOST_TENSORS:
+            raise HeaderError(f"names {len(entries):,} tensors; the limit is {_MOST_TENSORS:,}")
         shapes = {name: tuple(map(_size, entry["shape"])) for name, entry in entries.items()}
         if held is None:
             return shapes

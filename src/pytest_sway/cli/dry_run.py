@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from pytest_sway.cli.command import CommandError, Exit
+from pytest_sway.cli.output import write_output
 from pytest_sway.cli.table import text_table
 from pytest_sway.items.item_key import item_key
 from pytest_sway.pytest_session import Outcomes, run_pytest
@@ -50,5 +50,5 @@ def list_suite(spec: Path, options: Sequence[str]) -> int:
     if not collected.rows:
         raise CommandError(f"pytest found no probes in {spec}; check that this file is a sway.yaml")
     rows = [[str(number), *row] for number, row in enumerate(collected.rows.values(), 1)]
-    sys.stdout.write(text_table(["#", "name", "kind", "category", "enabled"], rows))
+    write_output(text_table(["#", "name", "kind", "category", "enabled"], rows))
     return Exit.OK

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import check_writable, empty_value
+from pytest_sway.cli.output import check_writable, empty_value, write_output
 
 if TYPE_CHECKING:
     from pytest_sway.pytest_session import Outcomes
@@ -129,7 +128,7 @@ def _run_pack(parsed: argparse.Namespace) -> int:
         parsed.spec, parsed.adapter = str(session.spec), []
         status = _evaluate(parsed, is_gate=False, outcomes=outcomes, root=session.root)
         if not parsed.quiet and outcomes.suites:
-            sys.stdout.write(f"{session.comparison(outcomes.suites[0])}\n")
+            write_output(f"{session.comparison(outcomes.suites[0])}\n")
     return status
 
 
@@ -158,7 +157,7 @@ def _evaluate(
     if not is_gate:
         if not parsed.quiet and not is_of_pack:
             shown = shlex.join(["sway", "samples", parsed.spec])
-            sys.stdout.write(f"next: {shown} shows the answers of the base model and the adapter\n")
+            write_output(f"next: {shown} shows the answers of the base model and the adapter\n")
         return Exit.OK
     if not any(suite.gate.status in ("passed", "failed") for suite in outcomes.suites):
         raise CommandError("the gate was not evaluated, because only part of the suite was measured")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
-from pytest_sway.cli.output import check_writable, write_text
+from pytest_sway.cli.output import check_writable, write_output, write_text
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def _run(parsed: argparse.Namespace) -> int:
     except DataError as error:
         raise CommandError(str(error)) from error
     write_text(text, str(spec))
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    write_output("".join(f"{line}\n" for line in lines))
     return Exit.OK
 
 
@@ -72,7 +72,7 @@ def _check_overwriting(spec: Path, force: bool) -> None:
         raise CommandError(
             f"{spec} already exists; overwrite it with --force, or choose another file with --out"
         )
-    sys.stdout.write(f"{spec} already exists. Overwrite it? [y/N] ")
+    write_output(f"{spec} already exists. Overwrite it? [y/N] ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CommandError(f"{spec} was not changed")

@@ -6,11 +6,11 @@ import argparse
 import json
 import os
 import platform
-import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from pytest_sway.cli.command import Command, Exit
+from pytest_sway.cli.output import write_output
 from pytest_sway.text import formatting
 from pytest_sway.version import __version__
 
@@ -72,9 +72,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(parsed: argparse.Namespace) -> int:
     found = inspect_installation()
     if parsed.json:
-        sys.stdout.write(json.dumps(asdict(found), indent=2, sort_keys=True) + "\n")
+        write_output(json.dumps(asdict(found), indent=2, sort_keys=True) + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(found)) + "\n")
+        write_output("\n".join(_lines(found)) + "\n")
     return Exit.OK
 
 

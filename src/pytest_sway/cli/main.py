@@ -25,6 +25,7 @@ from pytest_sway.cli.evaluating import GATE, RUN
 from pytest_sway.cli.initializing import INIT
 from pytest_sway.cli.installation import DOCTOR
 from pytest_sway.cli.mining import MINE
+from pytest_sway.cli.output import write_error
 from pytest_sway.cli.packing import PACK, UNPACK
 from pytest_sway.cli.probe_list import LIST_PROBES
 from pytest_sway.cli.ranking import RANK
@@ -185,4 +186,4 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _complain(message: str) -> None:
-    sys.stderr.write(f"sway: {message}\n")
+    write_error(f"sway: {message}\n")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.evaluating import spec_path
-from pytest_sway.cli.output import check_writable, write_text
+from pytest_sway.cli.output import check_writable, write_output, write_text
 
 if TYPE_CHECKING:
     from pytest_sway.items.suite import Suite
@@ -76,9 +75,7 @@ def _run(parsed: argparse.Namespace) -> int:
     text = _paraphrases(parsed) if parsed.mode == "paraphrase" else _outliers(parsed)
     write_text(text, parsed.out)
     if parsed.out is not None:
-        sys.stdout.write(
-            f"wrote {parsed.out}; its comments explain where to paste the list in {parsed.spec}\n"
-        )
+        write_output(f"wrote {parsed.out}; its comments explain where to paste the list in {parsed.spec}\n")
     return Exit.OK
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_sway.atomic_files import write_atomically
 from pytest_sway.cli.command import CommandError
+from pytest_sway.text.width import log_lines
 
 
 def check_writable(option: str, file: str | None, inputs: Iterable[str | None] = ()) -> None:
@@ -41,6 +42,16 @@ def empty_value(option: str) -> str:
     )
 
 
+def write_output(text: str) -> None:
+    """To standard output, without what steers a terminal or is a command in a log."""
+    sys.stdout.write(log_lines(text))
+
+
+def write_error(text: str) -> None:
+    """The same to standard error."""
+    sys.stderr.write(log_lines(text))
+
+
 def write_text(text: str, file: str | None) -> None:
     """Into a file, whole or not at all; else to standard output.
 
@@ -48,7 +59,7 @@ def write_text(text: str, file: str | None) -> None:
         CommandError: the file cannot be written.
     """
     if file is None:
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        write_output(text if text.endswith("\n") else f"{text}\n")
         return
     write_content(text.encode("utf-8", "backslashreplace"), Path(file))
 

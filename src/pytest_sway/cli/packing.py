@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_sway.atomic_files import ScratchFolder
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.evaluating import PACK_SUFFIX, spec_path
-from pytest_sway.cli.output import check_writable, write_content
+from pytest_sway.cli.output import check_writable, write_content, write_output
 
 if TYPE_CHECKING:
     from pytest_sway.packs.packing import Pack
@@ -101,8 +100,8 @@ def _pack(parsed: argparse.Namespace) -> int:
     held = [f"{pack.manifest.answers:,} answers"] if pack.manifest.answers else []
     held += ["the adapter"] if parsed.include_adapter else []
     held += ["the result"]
-    sys.stdout.write(f"wrote {out} ({len(content) / 1e6:.2f} MB), which contains: {', '.join(held)}\n")
-    sys.stdout.write(f"next: {shlex.join(['sway', 'run', str(out), *_needed(parsed, pack)])}\n")
+    write_output(f"wrote {out} ({len(content) / 1e6:.2f} MB), which contains: {', '.join(held)}\n")
+    write_output(f"next: {shlex.join(['sway', 'run', str(out), *_needed(parsed, pack)])}\n")
     return Exit.OK
 
 
@@ -217,7 +216,7 @@ def _unpack(parsed: argparse.Namespace) -> int:
     lines.append(
         f"next: SWAY_NULL_CACHE_DIR={shlex.quote(str(answers))} {run}" if has_answers else f"next: {run}"
     )
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    write_output("".join(f"{line}\n" for line in lines))
     return Exit.OK
 
 

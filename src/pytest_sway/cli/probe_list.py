@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_sway.cli.command import Command, Exit
+from pytest_sway.cli.output import write_output
 from pytest_sway.cli.session_kinds import add_spec_argument, kinds_of
 from pytest_sway.cli.table import text_table
 
@@ -28,9 +28,9 @@ def _run(parsed: argparse.Namespace) -> int:
     classes = [found for kind in kinds if (found := kinds.find(kind)) is not None]
     rows = list(map(_row, classes))
     if parsed.json:
-        sys.stdout.write(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2) + "\n")
+        write_output(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2) + "\n")
     else:
-        sys.stdout.write(text_table(_COLUMNS, rows))
+        write_output(text_table(_COLUMNS, rows))
     return Exit.OK
 
 

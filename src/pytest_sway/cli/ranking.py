@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import glob
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.evaluating import QUIET, spec_path
-from pytest_sway.cli.output import check_writable, write_text
+from pytest_sway.cli.output import check_writable, write_error, write_text
 
 if TYPE_CHECKING:
     from pytest_sway.suites.ranking import Ranking
@@ -87,7 +86,7 @@ def _folders(named: Sequence[str]) -> list[Path]:
             found.setdefault(folder.resolve(), folder)
     folders = sorted(found.values(), key=lambda folder: natural_order(str(folder)))
     for pair in identical_adapters(folders):
-        sys.stderr.write(f"note: {pair.second} contains the same adapter as {pair.first}, so it is skipped\n")
+        write_error(f"note: {pair.second} contains the same adapter as {pair.first}, so it is skipped\n")
         folders.remove(pair.second)
     if len(folders) < 2:
         raise CommandError("sway rank needs two or more checkpoint folders with different adapters")

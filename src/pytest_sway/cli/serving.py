@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
+from pytest_sway.cli.output import write_output
 from pytest_sway.text.sizes import size_in_bytes
 
 _LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
@@ -98,7 +99,7 @@ def _run(parsed: argparse.Namespace) -> int:
         settings.check()
     except SettingsError as error:
         raise CommandError(str(error)) from error
-    sys.stdout.write(f"{settings.url}  (Ctrl-C stops)\n")
+    write_output(f"{settings.url}  (Ctrl-C stops)\n")
     sys.stdout.flush()
     serve(settings, parsed.log_level)
     return Exit.OK

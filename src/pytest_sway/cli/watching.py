@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.evaluating import spec_path
-from pytest_sway.cli.output import empty_value
+from pytest_sway.cli.output import empty_value, write_error, write_output
 
 if TYPE_CHECKING:
     from pytest_sway.watch.events import Event
@@ -164,7 +164,7 @@ def _key(given: str | None) -> str | None:
     if given or os.environ.get(_KEY):
         return given or os.environ[_KEY]
     if other := os.environ.get(_OTHER_KEY):
-        sys.stderr.write(
+        write_error(
             f"sway watch: ${_KEY} is not set, so sway serve gets the key in ${_OTHER_KEY}, which is meant "
             f"for model servers; put the key of sway serve in ${_KEY}\n"
         )
@@ -195,7 +195,7 @@ def _saying(form: str) -> Callable[[Event], None]:
     line = json_line if form == "json" else text_line
 
     def say(event: Event) -> None:
-        sys.stdout.write(f"{line(event, datetime.now().astimezone())}\n")
+        write_output(f"{line(event, datetime.now().astimezone())}\n")
         sys.stdout.flush()
 
     return say

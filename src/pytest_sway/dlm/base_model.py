@@ -12,6 +12,7 @@ from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.installed import IncompatibleDlm, installed_version, registry_base
 from pytest_sway.dlm.records import DlmFile
 from pytest_sway.dlm.store import store_of, trained_quantized, trained_revision
+from pytest_sway.regular_files import read_regular
 from pytest_sway.text.message_parts import describe
 
 _ON_HUB = "hf:"
@@ -93,7 +94,7 @@ def _base_of_adapter(adapter: Path | None) -> tuple[str, str | None] | None:
     if adapter is None:
         return None
     try:
-        config = json.loads((adapter / "adapter_config.json").read_bytes())
+        config = json.loads(read_regular(adapter / "adapter_config.json"))
         named, revision = config.get("base_model_name_or_path"), config.get("revision")
     except (OSError, ValueError, RecursionError, AttributeError):
         return None

@@ -9,6 +9,7 @@ from pytest_sway.dlm.fences import read_sections
 from pytest_sway.dlm.front_matter import read_front_matter, split_front_matter
 from pytest_sway.dlm.installed import IncompatibleDlm, installed_version, read_with_dlm
 from pytest_sway.dlm.records import DlmFile
+from pytest_sway.regular_files import read_regular
 
 MAX_BYTES = 16 * 1024 * 1024
 _BOM = "\ufeff"
@@ -59,7 +60,7 @@ def _read_text(path: Path) -> str:
             raise DlmError("the path is not a regular file; pass the path of a .dlm file")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise DlmError(f"the document has {size / 1e6:.1f} MB; the limit is {MAX_BYTES >> 20} MiB")
-        text = path.read_bytes().decode("utf-8")
+        text = read_regular(path, MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DlmError(f"the document is not UTF-8 text: byte {error.start} is invalid") from None
     except OSError as error:

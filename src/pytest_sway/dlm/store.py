@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.dlm.errors import DlmError
+from pytest_sway.regular_files import open_regular, read_regular
 
 LOGS = "logs"
 _POINTER, _LINK, _VERSIONS = "current.txt", "latest", "versions"
@@ -146,7 +147,8 @@ def adapters_of_runs(store: Path) -> dict[int, str]:
 
 def _pointer_text(pointer: Path) -> str:
     try:
-        return pointer.read_bytes()[:_MOST_POINTER_BYTES].decode("utf-8").strip()
+        with open_regular(pointer) as file:
+            return file.read(_MOST_POINTER_BYTES).decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise DlmError(f"{pointer} cannot be read: {error}") from None
 
@@ -154,7 +156,7 @@ def _pointer_text(pointer: Path) -> str:
 def _json(file: Path) -> dict[str, Any]:
     """A JSON object; empty where there is none to read."""
     try:
-        value = json.loads(file.read_bytes())
+        value = json.loads(read_regular(file))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from pytest_sway.engine.disk_cache import from_json, to_json
 from pytest_sway.engine.noise_floor import NoiseFloor
+from pytest_sway.regular_files import open_regular
 from pytest_sway.requests import Request
 from pytest_sway.text.width import clean
 from pytest_sway.user_error import UserError
@@ -108,7 +109,7 @@ class PortableAnswers:
             PortableAnswersError: it cannot be read, or it is not what :meth:`text` wrote.
         """
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 return cls._of_lines(file)
         except OSError as error:
             raise PortableAnswersError(f"{path} cannot be read: {error.strerror}") from None

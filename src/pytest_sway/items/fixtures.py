@@ -308,4 +308,6 @@ def _spec_file(request: pytest.FixtureRequest) -> Path:
 
 def _failure(message: str) -> BaseException:
     """A failure that shows its message alone, without a traceback."""
-    return pytest.fail.Exception(message, pytrace=False)
+    from pytest_sway.text.width import log_lines
+
+    return pytest.fail.Exception(log_lines(message), pytrace=False)

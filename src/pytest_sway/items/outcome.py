@@ -14,6 +14,7 @@ from pytest_sway.items.stash_keys import MEASURED_IN_TEST, MEASUREMENT_CONTEXT, 
 from pytest_sway.result import ProbeResult, SwayWarning, Verdict
 from pytest_sway.session.item_report import ContextReport, ItemReport
 from pytest_sway.suites.json_conversion import json_value, to_json
+from pytest_sway.text.width import clean
 
 
 def call_test(item: pytest.Function) -> Generator[None, Any, Any]:
@@ -70,7 +71,7 @@ def _is_last(report: pytest.TestReport) -> bool:
 
 
 def _raise_verdict(item: pytest.Function, key: ItemKey, result: ProbeResult) -> None:
-    text = f"{result.kind}: {result.message} ({key.entry.location})"
+    text = clean(f"{result.kind}: {result.message} ({key.entry.location})")
     if result.verdict in (Verdict.FAIL, Verdict.ERROR):
         pytest.fail(f"{result.verdict.upper()} {text}", pytrace=False)
     if result.verdict is Verdict.SKIP:
@@ -78,7 +79,7 @@ def _raise_verdict(item: pytest.Function, key: ItemKey, result: ProbeResult) -> 
     if result.verdict is Verdict.WARN and item.config.getoption("sway_strict"):
         pytest.fail(f"WARN {text}", pytrace=False)
     if result.verdict is Verdict.WARN:
-        name = f"{result.name}: " if result.name != result.kind else ""
+        name = f"{clean(result.name)}: " if result.name != result.kind else ""
         try:
             item.warn(SwayWarning(f"{name}{text}"))
         except SwayWarning as error:  # -W error

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from pytest_sway.packs.archive_writing import TOP
 from pytest_sway.packs.errors import PackError
 from pytest_sway.packs.member_names import largest_size
+from pytest_sway.regular_files import open_regular
 from pytest_sway.text.message_parts import describe
 
 MOST_BYTES = 1 << 30
@@ -61,7 +62,7 @@ def _decompressed(path: Path) -> memoryview:
     """The tar stream, up to the limit."""
     stream = bytearray()
     try:
-        with gzip.open(path, "rb") as packed:
+        with open_regular(path) as file, gzip.open(file, "rb") as packed:
             while piece := packed.read(1 << 20):
                 if len(stream) + len(piece) > MOST_BYTES:
                     raise PackError(f"{path.name} unpacks to more than {MOST_BYTES >> 20} MiB")

@@ -35,6 +35,7 @@ from pytest_sway.packs.spec_paths import (
     variable_fields,
     with_replaced,
 )
+from pytest_sway.regular_files import read_regular
 from pytest_sway.reports.json_report import json_text
 from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.environment_variables import expand
@@ -50,6 +51,7 @@ _CHAT_TEMPLATE = ".jinja"
 _TIMES = ("started_at", "finished_at")
 _DURATIONS = ("wall_seconds", "duration_s", "scoring_wall_s")
 _LATEST = 1 << 32
+_MOST_MEMBER_BYTES = 1 << 30
 """Seconds since 1970 that an archive can hold."""
 
 
@@ -111,7 +113,7 @@ def begin_pack(spec: Path, suite: Suite, *, include_adapter: bool) -> Pack:
         named += taken.files
     for place, written in variable_fields(source.value):
         replaced[place] = _expanded(place, written)
-    text = with_replaced(decode(spec, spec.read_bytes()), replaced)
+    text = with_replaced(decode(spec, read_regular(spec)), replaced)
     pack.members[SPEC] = text.encode()
     _check_written(spec, text)
     if include_adapter:
@@ -175,7 +177,7 @@ def _pack_path(pack: Pack, path: SpecPath, roots: Sequence[Path]) -> _Taken:
     if not found.is_file():
         raise PackError(f"{field_name(path.field)}: file {found} does not exist")
     name = SOURCE if path.role == "document" else f"{FILES}/{_member_name(found, pack.members)}"
-    pack.members[name] = found.read_bytes()
+    pack.members[name] = read_regular(found, _MOST_MEMBER_BYTES)
     return _Taken(name, (found,))
 
 
@@ -202,7 +204,7 @@ def _pack_adapter(pack: Pack) -> list[Path]:
     found = sorted(pack.adapter.iterdir())
     files = [path for path in found if path.is_file() and largest_size(f"{ADAPTER}/{path.name}")]
     for path in files:
-        pack.members[f"{ADAPTER}/{path.name}"] = path.read_bytes()
+        pack.members[f"{ADAPTER}/{path.name}"] = read_regular(path, _MOST_MEMBER_BYTES)
     return files
 
 

@@ -31,7 +31,7 @@ def text(suite: SuiteResult) -> str:
     )
     properties = SubElement(root, "properties")
     for name, value in suite_properties(suite).items():
-        SubElement(properties, "property", name=name, value=clean(value))
+        SubElement(properties, "property", name=clean(name), value=clean(value))
     for probe in suite.probes:
         _testcase(root, probe)
     case = SubElement(root, "testcase", classname=_GATE, name=_GATE)

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_sway.reports import null_text, skipped_probes
 from pytest_sway.reports.baseline_text import baseline_lines
 from pytest_sway.reports.headline import headline
-from pytest_sway.reports.markdown_table import escape, table
+from pytest_sway.reports.markdown_table import code, escape, table
 from pytest_sway.reports.samples_text import markdown as samples_markdown
 from pytest_sway.reports.samples_text import sample_probes
 from pytest_sway.reports.suite_text import backend, band_text, components, determinism, factors, label, legend
@@ -61,7 +61,7 @@ def _gate(gate: Gate) -> list[str]:
 
 
 def _header(suite: SuiteResult) -> list[str]:
-    overall = f"`{formatting.score(suite.score.overall)}` `{band_text(suite)}`"
+    overall = f"`{formatting.score(suite.score.overall)}` {code(band_text(suite))}"
     facts = {
         "Overall": "" if suite.not_evaluated else overall,
         "Suite": escape(label(suite)),
@@ -69,7 +69,7 @@ def _header(suite: SuiteResult) -> list[str]:
         "Adapter": escape(tail(suite.adapter_id)),
         "Wall": "" if suite.not_evaluated else formatting.duration(suite.wall_seconds),
         "Determinism": escape(determinism(suite.determinism)) if suite.determinism else "",
-        "Backend": backend(suite.backend_stats),
+        "Backend": escape(backend(suite.backend_stats)),
     }
     return [f"**{name}**: {fact}  " for name, fact in facts.items() if fact]
 
@@ -85,7 +85,7 @@ def _components(suite: SuiteResult) -> list[str]:
     below = [null_text.composite_comparison(suite.null_summary), factors(suite.score)]
     return [
         *table(["category", "score", "weight", "note"], rows, ["note"]),
-        *(f"\n{line}" for line in below if line),
+        *(f"\n{escape(line)}" for line in below if line),
     ]
 
 
@@ -102,7 +102,7 @@ def _probes(suite: SuiteResult) -> list[str]:
 
 def _skipped(probes: Sequence[ProbeResult]) -> list[str]:
     line = skipped_probes.pip_line(probes)
-    return [*_by_reason(skipped_probes.skip_reasons(probes)), *([f"\n`{line}`"] if line else [])]
+    return [*_by_reason(skipped_probes.skip_reasons(probes)), *([f"\n{code(line)}"] if line else [])]
 
 
 def _by_reason(reasons: Mapping[str, Sequence[str]]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from pytest_sway.text.width import clean
+from pytest_sway.text.width import clean, log_lines
 
 _ESCAPED = str.maketrans(
     {"\\": "\\\\", "|": "\\|", "`": "\\`", "*": "\\*", "$": "\\$", "~": "\\~", "&": "&amp;", "<": "&lt;",
@@ -13,8 +13,8 @@ _ESCAPED = str.maketrans(
 )  # fmt: skip
 _OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
 """Within a word it is a letter, at its edge it would be emphasis."""
-_BLOCK = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+#=]))")
-"""What would begin a list or a heading."""
+_BLOCK = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+#=]|::))")
+"""What would begin a list or a heading, or is a command in a log of GitHub."""
 
 
 def table(
@@ -27,8 +27,14 @@ def table(
 
 def escape(text: str) -> str:
     """Anybody's text on one line, so that it reads as it is and breaks neither cell nor list."""
-    kept = clean(text).translate(_ESCAPED).replace("](", "]\\(")
+    kept = clean(text).translate(_ESCAPED).replace("](", "]\\(").replace("]:", "]\\:").replace("##[", "##\\[")
     return _BLOCK.sub(r"\1\\", _OUTER_UNDERSCORE.sub(r"\\_", kept))
+
+
+def code(text: str) -> str:
+    """Anybody's text as a span of code."""
+    kept = log_lines(clean(text)).replace("`", "'")
+    return f"`{kept}`"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 from pytest_sway.atomic_files import write_atomically
 from pytest_sway.result import SuiteResult
 
+_LONGEST_NAME = 60
+"""Characters; of a file's name 255 bytes may be used, and a character has up to 4."""
+
 
 def write_suites(
     suites: Sequence[SuiteResult], target: str, suffix: str, render: Callable[[SuiteResult], str]
@@ -24,7 +27,7 @@ def write_suites(
         return
     taken: set[str] = set()
     for suite in suites:
-        name = re.sub(r"[^\w.-]+", "_", suite.suite).strip("_")
+        name = re.sub(r"[^\w.-]+", "_", suite.suite).strip("_")[:_LONGEST_NAME]
         while name in taken:
             name += "_"
         taken.add(name)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pytest_sway.result import ProbeResult, Verdict
+
+_EXTRA = re.compile(r"[\w,-]+", re.ASCII)
+"""Names of extras, as they stand in brackets."""
 
 
 def skip_reasons(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
@@ -18,7 +22,8 @@ def skip_reasons(probes: Sequence[ProbeResult]) -> dict[str, list[str]]:
 
 def pip_line(probes: Sequence[ProbeResult]) -> str:
     """What installs all that probes were skipped for want of; empty where nothing is wanting."""
-    extras = {str(p.evidence["missing_extra"]) for p in probes if "missing_extra" in p.evidence}
+    named = {str(p.evidence["missing_extra"]) for p in probes if "missing_extra" in p.evidence}
+    extras = {name for name in named if _EXTRA.fullmatch(name)}  # a reader may paste the line into a shell
     return f"pip install 'pytest-sway[{','.join(sorted(extras))}]'" if extras else ""
 
 

@@ -23,6 +23,7 @@ from pytest_sway.text.width import (
     clean,
     fold,
     keep_end,
+    log_lines,
     pad,
     shorten,
     transliterate,
@@ -61,7 +62,7 @@ def show(
         writer.write_sep("-", "sway: measured in tests")
         for nodeid, result in measured:
             text = f"{nodeid}: {result.name} {cells_as_line(cells_of(result, {}))}"
-            for line in _text(text, columns, "", "  "):
+            for line in map(_without_commands, _text(text, columns, "", "  ")):
                 writer.write_line(transliterate(line[0].text, encoding))
 
 
@@ -73,7 +74,10 @@ def lines(suite: SuiteResult, columns: int, verbosity: int = 0) -> Iterator[Line
         columns: width of the terminal; no line is wider than it, or than 60.
         verbosity: pytest's: below 0 the verdict alone, above 0 all that is known of every probe.
     """
-    columns = max(NARROWEST, columns)
+    yield from map(_without_commands, _report_lines(suite, max(NARROWEST, columns), verbosity))
+
+
+def _report_lines(suite: SuiteResult, columns: int, verbosity: int) -> Iterator[Line]:
     top = headline(suite)
     look = (_colour(suite), "bold")
     if verbosity < 0:
@@ -204,6 +208,20 @@ def _gate(suite: SuiteResult, columns: int) -> Iterator[Line]:
             yield from _text(reason, columns, "  - ", "    ")
     else:
         yield from _text(f"not gated: {'; '.join(reasons) or 'the result has no gate'}", columns, "", "  ")
+
+
+def _without_commands(line: Line) -> Line:
+    """The line without what GitHub's runner would execute; its spans keep their lengths."""
+    text = "".join(span.text for span in line)
+    kept = log_lines(text)
+    if kept == text:
+        return line
+    spans, start = [], 0
+    for span in line:
+        end = start + len(span.text)
+        spans.append(Span(kept[start:end], span.markup))
+        start = end
+    return tuple(spans)
 
 
 def _laid_out_line(line: str, columns: int, *markup: str) -> Iterator[Line]:

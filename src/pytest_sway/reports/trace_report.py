@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.regular_files import limited_lines, open_regular
 from pytest_sway.reports.json_report import json_text
 from pytest_sway.reports.markdown_table import table
 from pytest_sway.suites.json_conversion import json_value
@@ -93,8 +94,8 @@ def read_trace(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
         EmptyTraceError: it holds no event.
     """
     try:
-        with Path(path).open("rb") as file:
-            report = sum_trace(file, slowest)
+        with open_regular(Path(path)) as file:
+            report = sum_trace(limited_lines(file, Path(path)), slowest)
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a name that no file can have

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sway.session.plan import plan_of
+from pytest_sway.text.width import log_lines
 
 if TYPE_CHECKING:
     from pytest_sway.result import ProbeResult, SuiteResult
@@ -130,19 +131,20 @@ class Controller:
         terminal.show(terminalreporter, self._suites, self._measured)
         if self._config.get_verbosity() >= 0:
             for line in self._notes:
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(log_lines(line))
         for error in self._errors:
-            terminalreporter.write_line(error, red=True, bold=True)
+            terminalreporter.write_line(log_lines(error), red=True, bold=True)
 
     def pytest_unconfigure(self) -> None:
         """A failed gate is never silent: without a summary it goes to stderr."""
         if self._has_summary or not self._suites:
             return
         for error in self._errors:
-            sys.stderr.write(f"sway: {error}\n")
+            sys.stderr.write(log_lines(f"sway: {error}\n"))
         for suite in self._suites:
             if suite.gate.failed:
-                sys.stderr.write(f"sway: GATE FAILED {suite.suite}: {'; '.join(suite.gate.reasons)}\n")
+                reasons = "; ".join(suite.gate.reasons)
+                sys.stderr.write(log_lines(f"sway: GATE FAILED {suite.suite}: {reasons}\n"))
 
     def _call_report_hooks(self) -> None:
         """Give the results to third-party reports; these may fail, ours are written by then."""

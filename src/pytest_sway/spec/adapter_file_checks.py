@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.regular_files import folder_fault, read_regular
 from pytest_sway.safetensors_header import HeaderError, Shapes, tensor_shapes
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS, MLX_WEIGHTS
 from pytest_sway.text.message_parts import describe
@@ -22,6 +23,7 @@ _MATRIX = re.compile(
 _FACTOR_A = re.compile(r"\.lora_A(?:\.[^.]+)?\.weight$")
 """Names of the first factors of LoRA, which have a row for each rank."""
 _DEFAULT_RANK = 8
+_LARGEST_ALPHA = 1e30
 _TASK_HEADS = {
     "SEQ_CLS": ("a sequence classifier", r"\.(?:score|classifier|summary)\."),
     "TOKEN_CLS": ("a token classifier", r"\.(?:score|classifier)\."),
@@ -47,8 +49,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         AdapterFilesError: it cannot be read, or is no JSON object.
     """
     path = folder / ADAPTER_CONFIG
+    if fault := folder_fault(folder):
+        raise AdapterFilesError(fault)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_regular(path).decode("utf-8"))
     except OSError as error:
         raise AdapterFilesError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -135,7 +139,7 @@ def check_mlx_config(folder: Path) -> dict[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
 
 
 def _check_writer(folder: Path, config: Config) -> None:
@@ -223,6 +227,18 @@ def _invalid_rank(config: Config, _: Shapes) -> str | None:
     return f"{ADAPTER_CONFIG} sets r: {describe(rank)}; the rank of a LoRA adapter must be an integer ≥ 1"
 
 
+def _invalid_alpha(config: Config, _: Shapes) -> str | None:
+    """A scale that no 32-bit number holds."""
+    if not _is_lora(config):
+        return None
+    pattern = config.get("alpha_pattern")
+    values = {"lora_alpha": config.get("lora_alpha"), **(pattern if isinstance(pattern, dict) else {})}
+    for name, value in values.items():
+        if value is not None and not (_is_number(value) and -_LARGEST_ALPHA <= value <= _LARGEST_ALPHA):
+            return f"{ADAPTER_CONFIG} sets {name}: {describe(value)}; expected a number of usual size"
+    return None
+
+
 def _other_rank(config: Config, shapes: Shapes) -> str | None:
     """Factors of another rank than the config says, where it says one for all modules."""
     if not _is_lora(config) or config.get("rank_pattern") or config.get("target_parameters"):
@@ -249,5 +265,6 @@ _CHECKS: tuple[Callable[[Config, Shapes], str | None], ...] = (
     _flat_tensors,
     _other_task,
     _invalid_rank,
+    _invalid_alpha,
     _other_rank,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from pytest_sway.regular_files import read_regular
 from pytest_sway.spec.path_lookup import find_path
 from pytest_sway.text.message_parts import describe
 
@@ -15,6 +16,7 @@ _SET_BY_US = frozenset({
     "tokenizer_kwargs", "tools", "truncation",
 })  # fmt: skip
 """Arguments of ``apply_chat_template`` itself, and the parts of a prompt."""
+_MOST_BYTES = 4 << 20
 
 
 def check_reserved_arguments(names: Collection[str]) -> None:
@@ -37,14 +39,22 @@ def why_no_template(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path, _MOST_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         return f"{path} is not UTF-8 text ({error.reason} at byte {error.start})"
     except IsADirectoryError:
         return f"{path} is a folder, not a template file"
-    except (OSError, ValueError):
-        return (
-            f"the file {describe(str(path))} does not exist or cannot be read. Write the path of a template "
-            "relative to the folder of the spec"
-        )
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and error.strerror:
+            return f"{path} cannot be read: {error.strerror}"
+        return _missing(path)
+    except ValueError:
+        return _missing(path)
     return "" if text.strip() else f"{path} is empty"
+
+
+def _missing(path: Path) -> str:
+    return (
+        f"the file {describe(str(path))} does not exist or cannot be read. Write the path of a template "
+        "relative to the folder of the spec"
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_sway.regular_files import open_regular, read_regular
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 _ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
@@ -52,8 +53,8 @@ def identical_adapters(folders: Iterable[Path]) -> list[IdenticalAdapters]:
 
 def _digest_of_ends(folder: Path) -> str:
     """A digest of the config and of both ends of the weights."""
-    digest = hashlib.sha256((folder / ADAPTER_CONFIG).read_bytes())
-    with (folder / ADAPTER_WEIGHTS).open("rb") as file:
+    digest = hashlib.sha256(read_regular(folder / ADAPTER_CONFIG))
+    with open_regular(folder / ADAPTER_WEIGHTS) as file:
         size = file.seek(0, os.SEEK_END)
         digest.update(str(size).encode())
         for start in (0, max(0, size - _END_BYTES)):

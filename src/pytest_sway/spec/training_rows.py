@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.document import QA, Section, Triple
+from pytest_sway.regular_files import read_regular
 from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.problems import Problem, SpecError
 from pytest_sway.spec.row_forms import MARKS, ToolExample, taught
@@ -44,7 +45,7 @@ def read_json_lines(path: Path, key: str) -> Source:
         if size > MAX_BYTES:
             limit = f"{size / 1e6:.1f} MB; use a sample of at most {MAX_BYTES // 1024 // 1024} MiB"
             raise SpecError(path, [Problem(f"the file is too large: {limit}")])
-        text = decode(path, path.read_bytes())
+        text = decode(path, read_regular(path, MAX_BYTES))
     except OSError as error:
         raise SpecError(path, [Problem(f"cannot be read: {error.strerror}")]) from None
     rows: list[Any] = []

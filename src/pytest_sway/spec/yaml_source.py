@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from pytest_sway.regular_files import read_regular
 from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.problems import FieldPath, Problem, SpecError
 from pytest_sway.spec.unquoted_words import yaml_reading
@@ -117,7 +118,7 @@ def _read_text(path: Path) -> str:
         if size > MAX_BYTES:
             limit = f"{size / 1e6:.1f} MB; the limit for a spec is {MAX_BYTES // 1024 // 1024} MiB"
             raise SpecError(path, [Problem(f"the file is too large: {limit}")])
-        return decode(path, path.read_bytes())
+        return decode(path, read_regular(path, MAX_BYTES))
     except FileNotFoundError:
         raise SpecError(path, [Problem(f"there is no file {path}")]) from None
     except OSError as error:

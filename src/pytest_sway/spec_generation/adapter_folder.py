@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pytest_sway.regular_files import read_regular
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, missing_config
 from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec_generation.data_error import DataError
@@ -73,7 +74,7 @@ def _named_base(file: Path) -> str:
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise DataError(f"{file}: {file.stat().st_size / 1e6:.0f} MB is too large for an adapter config")
-        config = json.loads(file.read_text("utf-8-sig"))
+        config = json.loads(read_regular(file, _MOST_BYTES).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read: {error}") from None
     named = config.get("base_model_name_or_path") or config.get("model") if isinstance(config, dict) else None
@@ -89,7 +90,7 @@ def longest_dialogue(base: str) -> int:
     it is :data:`~pytest_sway.spec_generation.row_sample.MOST_ROW_CHARS`.
     """
     try:
-        config = json.loads((Path(base) / "config.json").read_text("utf-8-sig"))
+        config = json.loads(read_regular(Path(base) / "config.json").decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return MOST_ROW_CHARS
     parts = [config, config.get("text_config")] if isinstance(config, dict) else []

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.regular_files import limited_lines, open_regular, read_regular
 from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.problems import SpecError
 from pytest_sway.spec.training_rows import is_training_row
@@ -75,7 +76,7 @@ def _numbered(values: Iterator[Any]) -> Iterator[DataRow]:
 
 def _json_lines(path: Path) -> Iterator[DataRow]:
     """One JSON value a line; a file with another Unicode encoding's mark is read whole."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         first = file.read(4)
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         lines: Iterator[str] = iter(_whole_text(path).split("\n"))
@@ -87,8 +88,8 @@ def _json_lines(path: Path) -> Iterator[DataRow]:
 
 
 def _utf8_lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+    with open_regular(path) as file:
+        for number, raw in enumerate(limited_lines(file, path), start=1):
             try:
                 yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError:
@@ -138,6 +139,6 @@ def _whole_text(path: Path) -> str:
             "read line by line"
         )
     try:
-        return decode(path, path.read_bytes())
+        return decode(path, read_regular(path, _WHOLE_BYTES))
     except SpecError as error:
         raise DataError(str(error)) from None

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_sway.regular_files import read_regular
 from pytest_sway.result import (
     JSON,
     BaselineComparison,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 """Of the files that are written and read: dlm-sway's schema, with added keys only."""
 
+_MOST_BYTES = 512 << 20
+"""Of a result; one with thousands of probes has some megabytes."""
 _FOUND = 60
 """Characters of what was found, at most."""
 
@@ -51,7 +54,7 @@ def read_saved_result(path: str | Path) -> SuiteResult:
         SavedResultError: the file cannot be read, or holds something else.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_regular(Path(path), _MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise SavedResultError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

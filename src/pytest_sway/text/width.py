@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +15,11 @@ _ASCII = {
 _FURTHER = 4
 """Columns that the rest of a folded line is indented by."""
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They change the order in which a terminal or a browser shows what follows."""
+_COMMAND = re.compile(r"^(\s*:):", re.MULTILINE)
+_OLD_COMMAND = "##["
+"""GitHub's runner executes lines of a log that begin with ``::``, and lines that contain ``##[`` anywhere."""
 
 
 def clean(text: str) -> str:
@@ -23,7 +29,24 @@ def clean(text: str) -> str:
 
 def without_control_characters(text: str) -> str:
     """Without what would steer the terminal."""
-    return "".join("?" if unicodedata.category(char) in _UNPRINTABLE else char for char in text)
+    if text.isprintable():
+        return text
+    return "".join("?" if _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char) in _UNPRINTABLE or char in _BIDIRECTIONAL
+
+
+def log_lines(text: str) -> str:
+    """Lines for a terminal or a log, each as wide as before: nothing in them steers it or is a command.
+
+    GitHub's runner reads commands (``::error::``, ``::add-mask::``, ``##[group]``) in what a step writes.
+    """
+    kept = text
+    if not text.replace("\n", "").isprintable():
+        kept = "\n".join(map(without_control_characters, text.split("\n")))
+    return _COMMAND.sub(r"\1 ", kept).replace(_OLD_COMMAND, "##(")
 
 
 def transliterate(text: str, encoding: str) -> str:
@@ -64,9 +87,11 @@ def keep_end(text: str, columns: int) -> str:
     """Its end, where it is too wide: of a path or a name the end tells more than the beginning."""
     if width(text) <= columns:
         return text
-    while text and width(text) > columns - 1:
-        text = text[1:]
-    return "…" + text
+    start, taken = len(text), 0
+    while start and taken + _columns(text[start - 1]) <= columns - 1:
+        start -= 1
+        taken += _columns(text[start])
+    return "…" + text[start:]
 
 
 def shorten(text: str, columns: int) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.regular_files import read_regular
 from pytest_sway.training.errors import TrainingDataError
 
 _LARGEST = 256 * 1024 * 1024
@@ -32,7 +33,7 @@ def read_log_bytes(file: Path) -> bytes:
             raise TrainingDataError(
                 f"{file} has {size >> 20} MiB; the limit for training logs is {_LARGEST >> 20} MiB"
             )
-        return file.read_bytes().removeprefix(_BYTE_ORDER_MARK)
+        return read_regular(file, _LARGEST).removeprefix(_BYTE_ORDER_MARK)
     except OSError as error:
         raise TrainingDataError(f"{file} cannot be read: {error.strerror}") from None
 

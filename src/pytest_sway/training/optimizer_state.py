@@ -14,15 +14,16 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from pytest_sway.regular_files import open_regular, read_regular
 from pytest_sway.training.errors import TrainingDataError
 from pytest_sway.training.json_files import first_keys
 from pytest_sway.training.moment_tensors import MOMENTUM, NO_MOMENT, SECOND_MOMENT, MomentTensor, read_moment
 
 STATE_FILE = "training_state.pt"
+_MOST_DIGEST_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def read_state(file: Path) -> TrainingState:
         TrainingDataError: it differs from its sha256, carries objects, or is not a training state.
     """
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             _check_digest(file, stream)
             payload = _load_tensors(file, stream)
     except OSError as error:
@@ -107,12 +108,12 @@ def read_state(file: Path) -> TrainingState:
         raise TrainingDataError(f"{file} is not an optimizer state: {_first_line(error)}") from None
 
 
-def _check_digest(file: Path, stream: BufferedReader) -> None:
+def _check_digest(file: Path, stream: BinaryIO) -> None:
     """Compare with the sha256 beside it, where there is one."""
     sidecar = file.with_name(f"{file.name}.sha256")
     if not sidecar.is_file():
         return
-    words = sidecar.read_bytes().split()
+    words = read_regular(sidecar, _MOST_DIGEST_BYTES).split()
     expected = words[0].decode("ascii", "replace").lower() if words else ""
     found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != expected:
@@ -122,7 +123,7 @@ def _check_digest(file: Path, stream: BufferedReader) -> None:
     stream.seek(0)
 
 
-def _load_tensors(file: Path, stream: BufferedReader) -> Any:
+def _load_tensors(file: Path, stream: BinaryIO) -> Any:
     import torch
 
     try:
@@ -141,7 +142,7 @@ def _load_tensors(file: Path, stream: BufferedReader) -> Any:
         raise TrainingDataError(f"{file} is not a torch.save file, or is truncated") from None
 
 
-def _is_plain_zip(stream: BufferedReader) -> bool:
+def _is_plain_zip(stream: BinaryIO) -> bool:
     """Whether it is a zip archive, which can be mapped into memory; torch.save made none before 1.6.
 
     Raises:

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+from pytest_sway.regular_files import open_regular, read_regular
 from pytest_sway.safetensors_header import HeaderError, tensor_shapes
 from pytest_sway.spec.adapter_file_checks import is_mlx_folder, why_not_served
 from pytest_sway.spec.adapter_folders import (
@@ -87,7 +88,7 @@ def _is_checkpoint_without_state(folder: Path) -> bool:
     if _CHECKPOINT.fullmatch(folder.name) is None:
         return False
     try:
-        json.loads((folder / _TRAINER_STATE).read_bytes())
+        json.loads(read_regular(folder / _TRAINER_STATE))
     except (OSError, ValueError, RecursionError):
         return True
     return False
@@ -101,6 +102,6 @@ def adapter_digest(folder: Path) -> str:
     """
     digest = hashlib.sha256()
     for name in (ADAPTER_CONFIG, MLX_WEIGHTS if is_mlx_folder(folder) else ADAPTER_WEIGHTS):
-        with (folder / name).open("rb") as file:
+        with open_regular(folder / name) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_sway.regular_files import read_regular
 from pytest_sway.text.message_parts import shorten_list
 from pytest_sway.watch.processes import end_session
 
@@ -81,7 +82,7 @@ class Evaluator:
             file, log = Path(folder) / "result.json", Path(folder) / "errors.txt"
             status = self._run(adapter, file, log)
             try:
-                return json.loads(file.read_bytes()), ""
+                return json.loads(read_regular(file)), ""
             except (FileNotFoundError, ValueError):
                 return None, _fault(status, log)
 

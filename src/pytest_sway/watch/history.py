@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.atomic_files import remove_leftovers, write_atomically
+from pytest_sway.regular_files import read_regular
 from pytest_sway.reports.json_report import json_text
 
 OWN = "sway_watch"
@@ -113,7 +114,7 @@ class History:
         for match in self._names():
             file = self._folder / match[0]
             try:
-                own = json.loads(file.read_bytes())[OWN]
+                own = json.loads(read_regular(file))[OWN]
                 if own["spec_path"] == self._watched:
                     yield _entry(file, int(match[1]), own)
             except (OSError, ValueError, KeyError, TypeError, RecursionError):

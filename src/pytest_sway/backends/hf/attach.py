@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.config_patterns import check_patterns
+from pytest_sway.backends.hf.adapter_files.adapter_config import AdapterFiles
 from pytest_sway.backends.hf.adapter_files.adapter_tensors import drop_base_tensors, read_tensors
 from pytest_sway.backends.hf.adapter_forms.full_finetune import finetuned_weights
 from pytest_sway.backends.hf.adapter_forms.lora import LoraAdapter, plain_lora_update
@@ -35,6 +37,8 @@ def attach(
     """
     row = [token % vocabulary.needed_rows for token in row]
     files = source.files
+    if files is not None:
+        _check_patterns(model, files)
     if source.model is not None:
         refuse_changed_weights(model, source)
         target = finetuned_weights(
@@ -88,6 +92,7 @@ def add_null(model: torch.nn.Module, held: ServedAdapter, source: SubjectFiles) 
     """
     files = source.files
     assert files is not None  # a null is named by its folder
+    _check_patterns(model, files)
     state, changed = drop_base_tensors(model, read_tensors(files))
     if files.form != "plain" or changed or any(".lora_" not in key for key in state):
         raise BackendError(
@@ -99,3 +104,8 @@ def add_null(model: torch.nn.Module, held: ServedAdapter, source: SubjectFiles) 
             "full weight tensors; use family: norm_matched or permuted"
         )
     held.add_null(plain_lora_update(files, state), source.digest)
+
+
+def _check_patterns(model: torch.nn.Module, files: AdapterFiles) -> None:
+    """Raise BackendError where a regular expression of the config does not end on this model's names."""
+    check_patterns(files.folder, files.config, [name for name, _ in model.named_modules()])

@@ -11,6 +11,7 @@ from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.architecture import check_causal_language_model
 from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG, read_checkpoint
 from pytest_sway.backends.hf.hub_cache import model_snapshot
+from pytest_sway.regular_files import open_regular
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 """Which files make a model what it is."""
@@ -21,7 +22,7 @@ def files_digest(folder: Path, patterns: tuple[str, ...]) -> str:
     """32 hex digits over the names and bytes of the matching files."""
     total = hashlib.blake2b(digest_size=16)
     for path in matching_files(folder, patterns):
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = hashlib.file_digest(file, "blake2b")
         total.update(os.fsencode(path.name) + b"\0" + content.digest())
     return total.hexdigest()

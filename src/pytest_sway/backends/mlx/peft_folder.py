@@ -11,6 +11,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from pytest_sway.backends.config_patterns import check_patterns
 from pytest_sway.backends.hf.adapter_files.supported_peft_types import (
     CONVERTED_INITS,
     MERGED_LORA_FIELDS,
@@ -64,6 +65,7 @@ def read_peft_folder(folder: Path) -> AdapterContent:
         raise ConversionError(f"{folder / ADAPTER_WEIGHTS}: {error}") from error
     ignored = _checked_fields(folder, config)
     parts, whole = _parts(names.by_key, read_safetensors(folder / ADAPTER_WEIGHTS))
+    check_patterns(folder, config, sorted(parts))
     updates = {name: _update(folder, config, name, found) for name, found in parts.items()}
     notes = (*((ignored_fields_note(ignored),) if ignored else ()), *names.notes)
     content = AdapterContent(folder, updates, config, changes_tied_head=False, whole=whole, notes=notes)

@@ -10,6 +10,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from pytest_sway.backends.base import AdapterKey, BackendError
+from pytest_sway.backends.config_patterns import check_patterns
 from pytest_sway.backends.hf.adapter_files.base_remarks import BaseRemarks, remarks_on_base
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.hub_cache import adapter_folder
@@ -137,6 +138,7 @@ def _expected(content: AdapterContent, model: nn.Module, modules: dict[str, nn.M
         return mlx_targets(parameters.get("keys"), int(config.get("num_layers", 0)), layers, modules)
     kinds = LINEAR if config.get("target_modules") == ALL_LINEAR else (*LINEAR, *EMBEDDING)
     found = {name for name, module in modules.items() if isinstance(module, kinds)}
+    check_patterns(content.folder, config, sorted(found))
     return peft_targets(config, found - {_HEAD} if kinds == LINEAR else found)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.config_patterns import check_patterns
 from pytest_sway.backends.hf.adapter_files.supported_peft_types import (
     ADALORA_FIELDS,
     CONVERTED_INITS,
@@ -94,6 +95,7 @@ def read_adapter_files(path: str) -> AdapterFiles:
     changed = _changed_fields(peft_type, config)
     ignored = _ignored_fields(folder, config, peft_type, changed)
     form = _adapter_form(folder, config, peft_type, changed)
+    check_patterns(folder, config, [name.rpartition(".lora_")[0] for name in shapes])
     names = _tensor_names(folder, peft_type, shapes)
     notes = [*([ignored_fields_note(ignored)] if ignored else []), *names.notes, *_task_notes(config)]
     return AdapterFiles(folder, config, form, names.by_key, tuple(adapters_below(folder)), tuple(notes))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.text.message_parts import describe
 
 _MODALITIES = ("vision", "audio", "image", "speech", "video")
 """Words in the names of the sub-configs of a multimodal model."""
@@ -28,6 +29,8 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = config.get("model_type")
+    if kind is not None and not isinstance(kind, str):
+        raise BackendError(f"{folder}/config.json has model_type {describe(kind)}; expected a string")
     has_own_code = _AUTO_CLASS in (config.get("auto_map") or {})
     if has_own_code and trust_remote_code:
         return

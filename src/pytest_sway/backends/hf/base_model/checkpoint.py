@@ -13,13 +13,17 @@ from pytest_sway.backends.hf.base_model.checkpoint_errors import (
     check_tensor_names,
     missing_weights_message,
 )
+from pytest_sway.regular_files import folder_fault
 from pytest_sway.safetensors_header import HeaderError, tensor_shapes
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
+from pytest_sway.text.message_parts import describe
 
 MODEL_CONFIG = "config.json"
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _OTHER_MODEL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 """Files that are read beside the weights."""
+_LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
+_MANY_LAYERS = 1000
 _LFS_POINTER = b"version https://git-lfs"
 _MAX_POINTER_SIZE = 2048
 """A Git LFS pointer has about 130 bytes."""
@@ -72,12 +76,15 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise BackendError(
             f"{folder} is not a model folder: it contains no {MODEL_CONFIG}{adapter_hint(folder)}"
         )
+    if fault := folder_fault(folder):
+        raise BackendError(fault)
     for file in sorted({path for pattern in _OTHER_MODEL_FILES for path in folder.glob(pattern)}):
         _refuse_lfs_pointer(file)
     config = _read_json(folder / MODEL_CONFIG)
     files = _weight_files(folder, config)
     shapes = {name: shape for file in files for name, shape in read_header(file).items()}
     check_tensor_names(folder, shapes)
+    _check_layer_count(folder, config, len(shapes))
     return Checkpoint(folder, config, files, shapes)
 
 
@@ -107,11 +114,24 @@ def _refuse_lfs_pointer(file: Path) -> None:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BackendError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise BackendError(f"{file} does not contain a JSON object")
     return content
+
+
+def _check_layer_count(folder: Path, config: dict[str, Any], tensors: int) -> None:
+    """Refuse a config with more layers than there are tensors: transformers would build them all first."""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        for field in _LAYER_COUNTS:
+            count = part.get(field)
+            if isinstance(count, int | float) and count > max(tensors, _MANY_LAYERS):
+                raise BackendError(
+                    f"{folder / MODEL_CONFIG} sets {field}: {describe(count)}, but the weight files contain "
+                    f"only {tensors} tensors; use the config that belongs to these weights"
+                )
 
 
 def _weight_files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:

@@ -71,7 +71,7 @@ def load_pretrained(
     checkpoint = read_checkpoint(folder)
     quantized = find_quantization(folder, checkpoint.config, quantization)
     extra = {} if quantized is None else quantized.loading_arguments(dtype, device)
-    with progress_bars_off(), _loading_errors(checkpoint):
+    with progress_bars_off(), _quiet_log(), _loading_errors(checkpoint):
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
@@ -91,6 +91,19 @@ def load_pretrained(
     if quantized is not None:
         use_dequantized_weights(model, dtype)
     return PretrainedModel(model, checkpoint, notes, quantized)
+
+
+@contextmanager
+def _quiet_log() -> Iterator[None]:
+    """No warnings of transformers: they repeat names of tensors, and what differs is refused below."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 @contextmanager

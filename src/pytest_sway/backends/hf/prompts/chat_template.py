@@ -20,6 +20,11 @@ from pytest_sway.backends.hf.prompts.rendering_checks import (
     prints_lists,
     rendering_difference,
 )
+from pytest_sway.backends.hf.prompts.rendering_limits import (
+    RenderingLimitError,
+    check_rendered_text,
+    rendering_limits,
+)
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
 
 ContentForm = Literal["text", "parts"]
@@ -138,7 +143,7 @@ class ChatTemplate:
             for turn in turns
         ]
         try:
-            with self._clock.replace_datetime():
+            with self._clock.replace_datetime(), rendering_limits(self.source):
                 text: str = self._tokenizer.apply_chat_template(
                     messages,
                     tools=[json.loads(tool) for tool in tools] or None,
@@ -147,6 +152,9 @@ class ChatTemplate:
                     add_generation_prompt=True,
                     **self.arguments,
                 )
+                check_rendered_text(text)
+        except RenderingLimitError:
+            raise
         except Exception as error:
             system = any(turn.role == "system" for turn in turns)
             source = "set by defaults.system_prompt or by the key context"
@@ -208,6 +216,8 @@ class ChatTemplate:
         for form in forms:
             try:
                 texts = [self.render_unchecked(marked, tools, form) for _ in range(_REPEATS)]
+            except RenderingLimitError:
+                raise
             except RequestError as error:
                 faults.append(str(error))
                 continue

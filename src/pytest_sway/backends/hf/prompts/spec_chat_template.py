@@ -11,6 +11,8 @@ from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.model_files import text_digest
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings, current_time
 from pytest_sway.backends.hf.prompts.rendering_checks import marker_text
+from pytest_sway.backends.hf.prompts.rendering_limits import LONGEST_TEMPLATE
+from pytest_sway.regular_files import read_regular
 from pytest_sway.requests import RequestError, Turn
 
 
@@ -64,6 +66,6 @@ def _read_text(file: str | None) -> str | None:
     if file is None:
         return None
     try:
-        return Path(file).read_text(encoding="utf-8")
+        return read_regular(Path(file), LONGEST_TEMPLATE * 4).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"defaults.chat_template: {file} cannot be read: {error}") from error

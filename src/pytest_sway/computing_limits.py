@@ -1,0 +1,88 @@
+"""Limits on what a text of somebody else may compute: a chat template, a regular expression.
+
+A limit ends Python code and regular expressions of Python's own. It holds in the main thread of a system with
+interval timers (Linux, macOS); memory is limited on Linux. It cannot end a long call into C code that looks
+at no signal, such as a tokenizer's regular expressions. Standard library only.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+_TICK_S = 0.1
+"""Of the process's time, between two looks at the thread's own."""
+
+
+class LimitExceeded(Exception):
+    """It takes longer, or more memory, than it may; the message says which, as the end of a sentence."""
+
+
+@contextmanager
+def limited_time(seconds: float) -> Iterator[None]:
+    """Raise LimitExceeded in the block once this thread has computed so long; waiting does not count.
+
+    The timer is that of the process's own time (SIGVTALRM), which neither pytest-timeout nor another plugin
+    uses. Outside of the main thread there is no limit.
+
+    Args:
+        seconds: of the processor.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    began, is_active = time.thread_time(), True
+
+    def look(_: int, __: FrameType | None) -> None:
+        if is_active and time.thread_time() - began >= seconds:
+            raise LimitExceeded(f"it did not end within {seconds:g} s")
+
+    before = signal.signal(signal.SIGVTALRM, look)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _TICK_S, _TICK_S)  # again: a template may swallow an error
+    try:
+        yield
+    finally:
+        is_active = False
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@contextmanager
+def limited_memory(size: int) -> Iterator[None]:
+    """Raise LimitExceeded in the block where the process would reserve so much more than before.
+
+    Args:
+        size: bytes; other threads share them for as long as the block takes.
+    """
+    reserved = _reserved_memory()
+    if reserved is None:
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = reserved + size
+    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_AS, (min([wanted, *known]), hard))
+    try:
+        yield
+    except MemoryError:
+        raise LimitExceeded(f"it needs more than {size >> 20} MiB of memory") from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _reserved_memory() -> int | None:
+    """Bytes of this process's address space; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    import resource
+
+    return pages * resource.getpagesize()

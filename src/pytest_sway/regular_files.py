@@ -1,0 +1,97 @@
+"""Opens files that somebody else may have put there: no pipe, no device, no more bytes than are wanted.
+
+Reading a pipe waits for a writer, and ``/dev/zero`` has no end. Standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+
+MOST_CONFIG_BYTES = 128 << 20
+"""Of a text file beside a model's weights; the largest tokenizer.json have about 40 MB."""
+_NOT_REGULAR = "it is not a regular file, but a pipe, a device or a socket"
+_TEXT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".py", ".model", ".jsonl"})
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A file for reading; links are followed.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, _NOT_REGULAR, str(path))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_regular(path: Path, most: int = MOST_CONFIG_BYTES) -> bytes:
+    """A file's content.
+
+    Args:
+        path: links are followed.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more bytes.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(most + 1) if size <= most else b""
+    if size > most or len(content) > most:
+        raise OSError(
+            errno.EFBIG, f"it has {size / 1e6:,.0f} MB, and the limit is {most >> 20} MiB", str(path)
+        )
+    return content
+
+
+def limited_lines(file: BufferedReader, path: Path, most: int = 64 << 20) -> Iterator[bytes]:
+    """The lines of a file.
+
+    Args:
+        file: at its start.
+        path: its name, for the message.
+        most: bytes of a line.
+
+    Raises:
+        OSError: a line has more bytes.
+    """
+    while line := file.readline(most + 1):
+        if len(line) > most:
+            raise OSError(errno.EFBIG, f"a line has more than {most >> 20} MiB", str(path))
+        yield line
+
+
+def folder_fault(folder: Path) -> str:
+    """What in a model's or an adapter's folder cannot be read safely, as a sentence; empty where all can.
+
+    A library that reads the folder's files would wait at a pipe, and fill the memory from a device.
+    """
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror}"
+    for entry in entries:
+        try:
+            found = entry.stat()
+        except OSError:  # a broken link: whoever needs the file finds it missing
+            continue
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            return f"{entry.path} cannot be read: {_NOT_REGULAR}. Remove it"
+        suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122 - of a name, not of a path
+        if suffix in _TEXT_SUFFIXES and stat.S_ISREG(found.st_mode) and found.st_size > MOST_CONFIG_BYTES:
+            size, most = f"{found.st_size / 1e6:,.0f} MB", f"{MOST_CONFIG_BYTES >> 20} MiB"
+            return f"{entry.path} is too large: {size}; the limit for such a file is {most}"
+    return ""

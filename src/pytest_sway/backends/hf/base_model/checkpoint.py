@@ -107,7 +107,7 @@ def _refuse_lfs_pointer(file: Path) -> None:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BackendError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise BackendError(f"{file} does not contain a JSON object")

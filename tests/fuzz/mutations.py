@@ -19,6 +19,12 @@ _ODD = st.sampled_from(
         *([], {}, [[]], [{}], {"": None}),
     ]
 )
+_PIECES = [
+    *(b"\x00", b"\xff", b"\n", b"\r", b"\xef\xbb\xbf", b"\xff\xfe", b"\t", b"\x1b[2J", "\u2028".encode()),
+    *(b"0x" + b"f" * 5000, b"1" * 5000, b"1e999", b"-.inf", b"NaN", b"12:30", b"2026-13-45", b"!!binary x"),
+    *(b"[" * 2000, b"{" * 2000, b"- " * 2000, b"&a ", b"*a", b"<<: *a", b"? ", b"'", b'"', b"#", b"\\u0000"),
+]
+"""What readers of YAML and JSON stumble over."""
 values = st.recursive(
     _ODD | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -42,14 +48,14 @@ def changed_value(draw: st.DrawFn, sound: Sequence[Any]) -> Any:
     for _ in range(draw(st.integers(0, 3))):
         *above, key = draw(st.sampled_from(_places(value))) or (None,)
         if key is None:
-            value = draw(values)
+            value = copy.deepcopy(draw(values))
             continue
         holder = value
         for step in above:
             holder = holder[step]
         change = draw(st.sampled_from(["exchange", "remove", "rename", "wrap"]))
         if change == "exchange":
-            holder[key] = draw(values)
+            holder[key] = copy.deepcopy(draw(values))  # a later change must not change the next one drawn
         elif change == "wrap":
             holder[key] = draw(st.sampled_from([[holder[key]], {"x": holder[key]}, str(holder[key])]))
         elif change == "remove" or isinstance(holder, list):
@@ -66,19 +72,16 @@ def changed_bytes(draw: st.DrawFn, sound: Sequence[bytes]) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
         end = draw(st.integers(start, min(len(content), start + 64)))
-        piece = draw(
-            st.sampled_from([b"", content[start:end] * 3, b"\x00", b"\xff", b"\n", b"\r", b"\xef\xbb\xbf"])
-            | st.binary(max_size=8)
-        )
+        piece = draw(st.sampled_from([b"", content[start:end] * 3, *_PIECES]) | st.binary(max_size=8))
         content = content[:start] + piece + content[end:]
     return content
 
 
-def _json(value: Any) -> bytes:
+def write_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _yaml(value: Any) -> bytes:
+def write_yaml(value: Any) -> bytes:
     return yaml.safe_dump(value, allow_unicode=True, sort_keys=False).encode("utf-8", "surrogatepass")
 
 
@@ -88,7 +91,7 @@ def documents(sound: Sequence[Any], write: Callable[[Any], bytes]) -> st.SearchS
 
 
 def json_documents(*sound: Any) -> st.SearchStrategy[bytes]:
-    return documents(sound, _json) | _nested_json(sound)
+    return documents(sound, write_json) | _nested_json(sound)
 
 
 @st.composite
@@ -112,4 +115,4 @@ _MARK = "the nested value"
 
 
 def yaml_documents(*sound: Any) -> st.SearchStrategy[bytes]:
-    return documents(sound, _yaml)
+    return documents(sound, write_yaml)

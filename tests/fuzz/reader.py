@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import strategies as st
 
 SECONDS = 5.0
-"""A file of a few kilobytes that takes longer hangs, for whoever waits for it."""
-_EFFECTS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.remove", "socket.connect"}
+"""Of the processor: a file of a few kilobytes that takes longer hangs, for whoever waits for it."""
+_WAITING_SECONDS = 60.0
+"""By the clock: what waits for something else takes none of the processor's."""
+_EFFECTS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "socket.connect"}
+_CHANGES = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 _WRITING = os.O_WRONLY | os.O_RDWR
 
 
@@ -37,20 +42,33 @@ class Reader:
     contents: st.SearchStrategy[bytes]
     beside: Callable[[Path], None] = nothing_else
     """Writes what lies beside the file, into the folder that is given."""
-    may_remove: bool = False
-    """Whether the file is a cache, which is made anew where it is broken."""
+    sound: Sequence[bytes] = ()
+    """Contents that are read without a refusal."""
+    writes: bool = False
+    """Whether it may write and remove files below that folder."""
 
 
 _effects: list[str] = []
 _watching = False
+_own: Path | None = None
+"""Below it files may be written; None: nowhere."""
+
+
+def _is_own(path: Any) -> bool:
+    """Whether a path is one that may be written; names alone are those of a folder that is being removed."""
+    if _own is None or isinstance(path, int):
+        return _own is not None
+    absolute = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - a path would be resolved in steps
+    return os.path.commonpath([absolute, _own]) == str(_own) or os.sep not in os.fsdecode(path)
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watching:
         return
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
-        _effects.append(f"writes {arguments[0]!r}")
-    elif event in _EFFECTS:
+        if not _is_own(arguments[0]):
+            _effects.append(f"writes {arguments[0]!r}")
+    elif event in _EFFECTS or (event in _CHANGES and not _is_own(arguments[0])):
         _effects.append(f"{event}{arguments!r}")
 
 
@@ -58,27 +76,29 @@ sys.addaudithook(_watch)
 
 
 @contextmanager
-def _watched(*, may_remove: bool) -> Iterator[None]:
+def _watched(own: Path | None) -> Iterator[None]:
     """Fails where the block takes too long, writes a file, starts a process or opens a connection."""
-    global _watching
+    global _watching, _own
 
     def stop(*_: object) -> None:
         raise TimeoutError(f"still reading after {SECONDS:g} s")
 
     _effects.clear()
-    before, compiled = signal.signal(signal.SIGALRM, stop), sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # a module that is imported late is compiled, and that is no effect
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    _watching = True
+    before = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, _WAITING_SECONDS)
+    _watching, _own = True, own
+    compiled, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of a module that is imported late
     try:
         yield
     finally:
         _watching = False
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         sys.dont_write_bytecode = compiled
-    effects = [one for one in _effects if not (may_remove and one.startswith("os.remove"))]
-    assert not effects, effects
+    assert not _effects, _effects
 
 
 def check(reader: Reader, content: bytes, folder: Path) -> None:
@@ -87,7 +107,8 @@ def check(reader: Reader, content: bytes, folder: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     reader.beside(folder)
     file.write_bytes(content)
-    with _watched(may_remove=reader.may_remove):
+    own = folder.resolve() if reader.writes else None
+    with patch.object(tempfile, "tempdir", str(folder)), _watched(own):
         try:
             reader.read(file)
         except reader.refusals as refusal:

@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
-from tests.fuzz import cache_readers, result_readers, spec_readers, trainer_readers
+from tests.fuzz import (
+    adapter_readers,
+    cache_readers,
+    document_readers,
+    pack_readers,
+    result_readers,
+    server_readers,
+    spec_readers,
+    trace_readers,
+    trainer_readers,
+    training_file_readers,
+)
 from tests.fuzz.reader import Reader
 
-_MODULES = (spec_readers, result_readers, trainer_readers, cache_readers)
+_MODULES = (
+    spec_readers,
+    training_file_readers,
+    document_readers,
+    pack_readers,
+    trace_readers,
+    result_readers,
+    trainer_readers,
+    cache_readers,
+    adapter_readers,
+    server_readers,
+)
 READERS: dict[str, Reader] = {reader.name: reader for module in _MODULES for reader in module.READERS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ FOUND = sorted(file for file in CORPUS.glob("*/*") if file.is_file())
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: f"{file.parent.name}-{file.name}")
 def test_a_found_case(file: Path, tmp_path: Path) -> None:
     check(READERS[file.parent.name], file.read_bytes(), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", READERS)
+def test_sound_contents_are_read(name: str, tmp_path: Path) -> None:
+    """What refuses a changed content is the change, and not what fuzzing begins with."""
+    reader = replace(READERS[name], refusals=())
+    for content in reader.sound:
+        check(reader, content, tmp_path)
 
 
 def _fuzz(name: str, folder: Path, examples: int) -> None:

@@ -65,6 +65,13 @@ def test_a_merge_keeps_the_place_of_what_it_is_merged_into(spec: Path) -> None:
     assert found.locate(("suite", 0, "q")) == (4, 8)
 
 
+def merge_bomb() -> str:
+    """Mappings of one key, each merged from the one before it twice."""
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{at + 1}: &a{at + 1} {{<<: [*a{at}, *a{at}]}}" for at in range(40)]
+    return "\n".join(lines)
+
+
 def bomb() -> str:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
@@ -90,6 +97,9 @@ def bomb() -> str:
         (b"<<: 3\n", "1:5", "needs a mapping"),
         (b"a: 2001-99-99\n", "1:4", "is not allowed"),
         (bomb().encode(), "", "aliases expand to more than"),
+        (merge_bomb().encode(), "", "aliases expand to more than"),
+        (b"a: 0x" + b"f" * 5000, "1:4", "longer than 1,000 characters"),
+        (b"? 0x" + b"f" * 5000 + b"\n: a", "1:3", "longer than 1,000 characters"),
         (b"[" * 20_000, "1:", "nested deeper"),
         (b"a: " + b"x" * (yaml_source.MAX_BYTES + 1), "", "too large: 4.2 MB"),
         (b"a: \x00\n", "", "not YAML"),

@@ -11,6 +11,7 @@ import yaml
 
 from pytest_sway.dlm.errors import DlmError
 from pytest_sway.dlm.records import ADAPTER_NAME
+from pytest_sway.dlm.yaml_limits import MOST_CHARS, check_nodes
 from pytest_sway.text.message_parts import describe
 
 KNOWN_VERSION = 15
@@ -83,8 +84,14 @@ def read_front_matter(text: str) -> FrontMatter:
 
 
 def _mapping(text: str) -> dict[str, Any]:
+    if len(text) > MOST_CHARS:
+        raise DlmError(
+            f"the front matter has {len(text):,} characters; the limit is {MOST_CHARS:,}. Is its closing "
+            "line --- missing?",
+            1,
+        )
     try:
-        value = yaml.safe_load(text) if text.strip() else {}
+        value = _safe_load(text) if text.strip() else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark is not None else 2
         raise DlmError(f"the front matter is not valid YAML: {error.problem}", line) from None
@@ -93,6 +100,19 @@ def _mapping(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DlmError(f"the front matter is {describe(value)}, expected a mapping with the field dlm_id", 2)
     return value
+
+
+def _safe_load(text: str) -> Any:
+    """As ``yaml.safe_load``, but nothing is built that is too large."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        check_nodes(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _text(fields: Mapping[str, Any], name: str, pattern: re.Pattern[str], wanted: str) -> str:

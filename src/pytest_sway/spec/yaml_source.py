@@ -22,12 +22,15 @@ from pytest_sway.text.message_parts import describe
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
 MAX_VALUES = 200_000
+_MOST_NUMBER_CHARS = 1000
+"""Of a number: Python refuses to write a much longer one, and to read one in base 60 takes quadratic time."""
 
 SourceLocation = tuple[int, int]
 _ESCAPE = re.compile(r'"[^"]*\\')
 """A backslash in double quotes."""
 _NO_BREAK = "\u00a0"
 """What web pages and chats write instead of a space."""
+_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -155,10 +158,12 @@ class _Builder:
         self._scalars = yaml.constructor.SafeConstructor()
         self._tags: Any = yaml.resolver.Resolver()
         self._open: list[yaml.Node] = []
+        self._built = 0
 
     def build(self, node: yaml.Node, path: FieldPath) -> Any:
         self.values[path] = _position(node)
-        if len(self.values) > MAX_VALUES:
+        self._built += 1  # what is merged has the same paths again and again, so these are not counted
+        if self._built > MAX_VALUES:
             what = f"the YAML aliases expand to more than {MAX_VALUES} values"
             raise SpecError(self.path, [Problem(what, *_position(node))])
         if any(node is open_node for open_node in self._open):
@@ -215,6 +220,13 @@ class _Builder:
         return value
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag in _NUMBER_TAGS and len(node.value) > _MOST_NUMBER_CHARS:
+            self._problem(
+                f"the number {describe(node.value)} is longer than {_MOST_NUMBER_CHARS:,} characters; if it "
+                "is a string, put it in quotes",
+                node,
+            )
+            return None
         try:
             return self._scalars.construct_object(node)
         except Exception:  # a tag's own constructor may raise anything on a value that is not its

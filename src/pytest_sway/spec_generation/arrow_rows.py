@@ -67,12 +67,13 @@ def read_arrow(file: Path) -> Iterator[dict[str, Any]]:
     try:
         if file.suffix == ".parquet":
             for batch in parquet.ParquetFile(file).iter_batches(batch_size=1024):
-                yield from map(_without_nulls, batch.to_pylist())
+                yield from _rows(batch)
             return
         with pa.memory_map(str(file)) as source:
             for batch in _record_batches(ipc, source):
-                yield from map(_without_nulls, batch.to_pylist())
-    except (pa.ArrowException, OSError) as error:
+                yield from _rows(batch)
+    # a time or a text that Python cannot hold, an unknown time zone
+    except (pa.ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         raise DataError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
 
 
@@ -85,6 +86,12 @@ def _record_batches(ipc: Any, source: Any) -> Iterator[Any]:
     else:
         source.seek(0)
         yield from ipc.open_stream(source)
+
+
+def _rows(batch: Any) -> Iterator[Any]:
+    """The rows of a batch, whose offsets are checked first: Arrow reads memory of others where they lie."""
+    batch.validate(full=True)
+    yield from map(_without_nulls, batch.to_pylist())
 
 
 def _without_nulls(value: Any) -> Any:

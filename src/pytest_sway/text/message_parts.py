@@ -17,7 +17,10 @@ _MOST_NAMES = 5
 
 def describe(value: Any) -> str:
     """A value for a message, cut where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return f"a value of type {type(value).__name__} with a number that is too long to be shown"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -6,6 +6,7 @@ from tests.fuzz import (
     adapter_readers,
     cache_readers,
     document_readers,
+    gguf_readers,
     pack_readers,
     result_readers,
     server_readers,
@@ -13,6 +14,7 @@ from tests.fuzz import (
     trace_readers,
     trainer_readers,
     training_file_readers,
+    watch_readers,
 )
 from tests.fuzz.reader import Reader
 
@@ -20,6 +22,7 @@ _MODULES = (
     spec_readers,
     training_file_readers,
     document_readers,
+    gguf_readers,
     pack_readers,
     trace_readers,
     result_readers,
@@ -27,5 +30,7 @@ _MODULES = (
     cache_readers,
     adapter_readers,
     server_readers,
+    gguf_readers,
+    watch_readers,
 )
 READERS: dict[str, Reader] = {reader.name: reader for module in _MODULES for reader in module.READERS}

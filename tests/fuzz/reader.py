@@ -44,6 +44,8 @@ class Reader:
     """Writes what lies beside the file, into the folder that is given."""
     sound: Sequence[bytes] = ()
     """Contents that are read without a refusal."""
+    examples: int = 10_000
+    """Contents of the nightly lane; fewer where a model is loaded for each."""
     writes: bool = False
     """Whether it may write and remove files below that folder."""
 

@@ -48,7 +48,7 @@ def eos_token_ids(folder: Path) -> tuple[int, ...]:
     file = folder / (_GENERATION_CONFIG if own else MODEL_CONFIG)
     try:
         ids = dict(json.loads(file.read_text(encoding="utf-8"))).get("eos_token_id")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BackendError(f"{file} cannot be read: {error}") from error
     return tuple(ids) if isinstance(ids, list) else () if ids is None else (ids,)
 

@@ -33,9 +33,10 @@ class KilledRun:
     Args:
         folder: of the project.
         options: of pytest, beside those that name files.
+        variables: of the environment.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, variables: dict[str, str] | None = None) -> None:
         self.folder = folder
         folder.mkdir()
         suite(folder)
@@ -48,12 +49,13 @@ class KilledRun:
         self._command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "sway.yaml"]
         self._command += [*written, "--sway-trace=trace.jsonl", *options]
         paths = os.pathsep.join([*os.environ.get("PYTHONPATH", "").split(os.pathsep), str(ROOT)])
-        self._environment = {**os.environ, "SWAY_NULL_CACHE_DIR": str(folder / STORE), "PYTHONPATH": paths}
+        self._environment = {**os.environ, **(variables or {}), "PYTHONPATH": paths}
+        self._environment["SWAY_NULL_CACHE_DIR"] = str(folder / STORE)
         self._environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": "-p no:randomly"}
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            self._command, cwd=self.folder, env=self._environment, start_new_session=True,
+            [*self._command, *options], cwd=self.folder, env=self._environment, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 

@@ -20,7 +20,7 @@ from tests.serve.conftest import KEY, Daemon, start
 from tests.serve.test_daemon import PATH, small_spec
 
 pytestmark = pytest.mark.nightly
-_KILLS, _SWITCHES, _LOAD_S = 20, 1000, 300
+_KILLS, _SWITCHES, _LOAD_S = 50, 1000, 300
 _MIB = 1 << 20
 
 
@@ -39,8 +39,17 @@ def _fresh(seed: int) -> dict:
 
 def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
     moments = random.Random(0)
+    untouched = start(_made(tmp_path / "untouched"))
+    expected = [_verdicts(untouched.client.run(_fresh(seed), PATH)) for seed in range(_KILLS)]
+    untouched.process.terminate()
+    untouched.process.wait(40)
+    reused = 0
     for kill in range(_KILLS):
         daemon = start(tmp_path)
+        if kill:
+            again = daemon.client.run(_fresh(kill - 1), PATH)
+            assert _verdicts(again) == expected[kill - 1]
+            reused += again["backend_stats"]["stored_hits"]
         thread = threading.Thread(target=_ask_in_vain, args=(daemon, kill))
         thread.start()
         time.sleep(moments.uniform(0.0, 6.0))
@@ -51,11 +60,22 @@ def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
         psutil.wait_procs(worker, timeout=30)
         assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in worker)
         _check_store(tmp_path / "answers" / "answers-3.sqlite")
+    print(f"{_KILLS} kills, {reused} answers reused")  # noqa: T201 - the figures of the nightly run
+    assert reused > 0
     daemon = start(tmp_path)
     found = [json.dumps(daemon.client.run(_fresh(seed), PATH)["score"]) for seed in (0, 0)]
     assert found[0] == found[1]
     daemon.process.terminate()
     daemon.process.wait(40)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _verdicts(result: dict) -> list[tuple[str, str]]:
+    return [(probe["name"], probe["verdict"]) for probe in result["probes"]]
 
 
 def _ask_in_vain(daemon: Daemon, seed: int) -> None:

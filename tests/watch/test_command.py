@@ -24,7 +24,7 @@ from tests.serve.conftest import KEY, start
 from tests.support.paths import QUICKSTART
 
 _LONGEST_S = 120
-_KILLS = 20
+_KILLS = {signal.SIGKILL: 50, signal.SIGINT: 20}
 
 
 class Watch:
@@ -181,7 +181,7 @@ def test_ended_at_random_moments_the_history_is_whole(
     began = [datetime.fromisoformat(event["time"]) for event in first.events()]
     longest = 1.4 * (began[-1] - began[0]).total_seconds()
     assert first.stop() == 0
-    for turn in range(_KILLS):
+    for turn in range(_KILLS[sent]):
         _put(("healthy", "random")[turn % 2], tmp_path / "out")
         config = tmp_path / "out" / "adapter_config.json"
         config.write_text(json.dumps({**json.loads(config.read_text()), "turn": turn}))  # another adapter
@@ -196,12 +196,17 @@ def test_ended_at_random_moments_the_history_is_whole(
             one.wait(60)
         files = sorted((tmp_path / "sway-history").glob("*.result.json"))
         assert all(read_saved_result(one).probes for one in files)
-    assert len(files) > _KILLS // 5
+    assert len(files) > _KILLS[sent] // 5
+    last = watching("sway.yaml")  # goes on where the last one was ended
+    _put("random", tmp_path / "out")
+    assert last.wait_for("evaluated")["verdict"] == "fail"
+    assert last.stop() == 0
+    files = sorted((tmp_path / "sway-history").glob("*.result.json"))
     sequences = [json.loads(one.read_text())["sway_watch"]["sequence"] for one in files]
     assert sequences == list(range(1, len(files) + 1))
     digests = [json.loads(one.read_text())["sway_watch"]["adapter_digest"] for one in files]
     assert len(set(digests)) == len(digests)
-    print(f"{len(files)} results of {_KILLS} turns")  # noqa: T201 - the figures of the nightly run
+    print(f"{len(files)} results of {_KILLS[sent]} turns")  # noqa: T201 - the figures of the nightly run
 
 
 def test_what_cannot_be_watched(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:

@@ -100,12 +100,15 @@ def _look(inputs: CheckInputs) -> tuple[SuiteResult, CheckAnswer]:
     from pytest_sway.adapter_check.check_spec import check_spec
     from pytest_sway.adapter_check.weight_structure import weight_structure
     from pytest_sway.pytest_session import Outcomes, run_quietly
+    from pytest_sway.spec_generation.data_error import DataError
 
     with tempfile.TemporaryDirectory(prefix="sway-check-") as folder:
         spec = Path(folder) / "check.sway.yaml"
-        spec.write_text(check_spec(inputs), "utf-8")
         try:
+            spec.write_text(check_spec(inputs), "utf-8")
             suite = run_quietly(spec, [], Outcomes())[0]
+        except DataError as error:
+            raise CommandError(str(error)) from error
         except SessionError as error:
             fault = str(error).replace(f"{spec.name}:", "").replace(str(spec), str(inputs.adapter))
             raise CommandError(fault) from error

@@ -25,6 +25,8 @@ def check_writable(option: str, file: str | None, inputs: Iterable[str | None] =
     if not file:
         raise CommandError(empty_value(option))
     path = Path(file)
+    if path.is_symlink() and Path(os.path.realpath(path)).is_symlink():
+        raise CommandError(f"--{option} {file} is a symbolic link that leads to itself; choose another file")
     if path.is_dir():
         raise CommandError(f"--{option} {file} is a folder; pass a file")
     if path.exists() and any(one is not None and Path(one).exists() and path.samefile(one) for one in inputs):

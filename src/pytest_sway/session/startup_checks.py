@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def _read_baseline(config: pytest.Config) -> None:
             )
         return
     written = config.getoption("sway_json")
-    if written and _overlap(Path(written).resolve(), Path(path).resolve()):
+    if written and _overlap(*(Path(os.path.realpath(one)) for one in (written, path))):
         raise pytest.UsageError(
             f"--sway-json={written} would change the results in --sway-baseline={path}, so a failed run "
             "would become the next baseline. Write the new result to another path"

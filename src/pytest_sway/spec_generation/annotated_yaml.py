@@ -10,11 +10,16 @@ from typing import Any
 
 import yaml
 
+from pytest_sway.spec_generation.data_error import DataError
+from pytest_sway.text.message_parts import describe
 from pytest_sway.text.width import clean
 
 WIDTH = 100
 _OTHER_BREAKS = re.compile("[\x85\u2028\u2029]")
 """Line breaks for YAML and for nobody else: they are escaped."""
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python has for bytes of a file name that are not UTF-8; no YAML can be written with them."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if _SURROGATES.search(text):
+        raise DataError(
+            f"{describe(text)} has bytes that are not UTF-8, which a spec cannot contain; rename the file or "
+            "folder, or correct the text"
+        )
     is_odd = _OTHER_BREAKS.search(text) or (text and not text.strip())
     style = '"' if is_odd else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)

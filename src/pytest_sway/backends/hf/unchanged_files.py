@@ -31,10 +31,11 @@ class UnchangedFiles:
             BackendError: they changed since this object was made.
             OSError: they cannot be read.
         """
-        self._digest = files_digest(self.folder, self._patterns)
+        found = files_digest(self.folder, self._patterns)
         if self._states() != self._before:
             raise self._changed()
-        return self._digest
+        self._digest = found
+        return found
 
     def check(self) -> None:
         """Compare the files with what was hashed; they are hashed again only if one was written since.

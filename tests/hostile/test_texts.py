@@ -93,9 +93,7 @@ class _Tags(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("img", "iframe", "svg", "a", "base", "object", "link") and not self._is_ours(
-            tag, attrs
-        ):
+        if tag in ("img", "iframe", "svg", "a", "base", "object", "link") and not self._is_ours(tag, attrs):
             self.faults.append(f"<{tag} {attrs}>"[:200])
         if tag == "script" and len(self._open) > 2:
             self.faults.append("a script inside the page")

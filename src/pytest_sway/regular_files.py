@@ -9,8 +9,8 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 MOST_CONFIG_BYTES = 128 << 20
 """Of a text file beside a model's weights; the largest tokenizer.json have about 40 MB."""
@@ -18,7 +18,7 @@ _NOT_REGULAR = "it is not a regular file, but a pipe, a device or a socket"
 _TEXT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".py", ".model", ".jsonl"})
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A file for reading; links are followed.
 
     Raises:
@@ -57,7 +57,7 @@ def read_regular(path: Path, most: int = MOST_CONFIG_BYTES) -> bytes:
     return content
 
 
-def limited_lines(file: BinaryIO, path: Path, most: int = 64 << 20) -> Iterator[bytes]:
+def limited_lines(file: BufferedReader, path: Path, most: int = 64 << 20) -> Iterator[bytes]:
     """The lines of a file.
 
     Args:

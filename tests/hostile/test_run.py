@@ -42,7 +42,7 @@ def _spec(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", [one if one in SOME[:2] else pytest.param(one, marks=pytest.mark.slow) for one in TEXTS]
+    "name", [one if one in SOME[:2] else pytest.param(one, marks=pytest.mark.nightly) for one in TEXTS]
 )
 def test_what_a_run_writes(project: pytest.Pytester, name: str) -> None:
     text = TEXTS[name][:2000]

@@ -44,7 +44,7 @@ _OURS = re.compile(r"<(/?)(details|summary)>|</?br>")
 _VOID = {"meta", "input", "wbr", "br"}
 
 
-@pytest.fixture(params=["all", *(pytest.param(name, marks=pytest.mark.slow) for name in TEXTS)])
+@pytest.fixture(params=["all", *(pytest.param(name, marks=pytest.mark.nightly) for name in TEXTS)])
 def text(request: pytest.FixtureRequest) -> str:
     return {"all": ALL, **TEXTS}[request.param]
 

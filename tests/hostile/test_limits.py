@@ -186,7 +186,9 @@ def test_files_have_a_size(tmp_path: Path) -> None:
     with open_regular(file) as opened:
         assert list(limited_lines(opened, file, 6)) == [b"12345\n", b"1"]
     assert folder_fault(tmp_path) == ""
-    os.truncate(file, 200 << 20)
+    os.truncate(file, 200 << 20)  # data that lie beside an adapter
+    assert folder_fault(tmp_path) == ""
+    file.rename(tmp_path / "config.json")
     assert "is too large: 210 MB" in folder_fault(tmp_path)
     with pytest.raises(IsADirectoryError):
         open_regular(tmp_path)

@@ -15,7 +15,13 @@ from pathlib import Path
 MOST_CONFIG_BYTES = 128 << 20
 """Of a text file beside a model's weights; the largest tokenizer.json have about 40 MB."""
 _NOT_REGULAR = "it is not a regular file, but a pipe, a device or a socket"
-_TEXT_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".py", ".model", ".jsonl"})
+_READ_AT_ONCE = frozenset({
+    "adapter_config.json", "added_tokens.json", "chat_template.jinja", "chat_template.json", "config.json",
+    "generation_config.json", "merges.txt", "modules.json", "special_tokens_map.json", "tokenizer.json",
+    "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt",
+})  # fmt: skip
+"""Files of a model or an adapter that libraries read into memory; others of any size may lie beside them."""
+_INDEX_ENDING = ".index.json"
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -90,8 +96,8 @@ def folder_fault(folder: Path) -> str:
             continue
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             return f"{entry.path} cannot be read: {_NOT_REGULAR}. Remove it"
-        suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122 - of a name, not of a path
-        if suffix in _TEXT_SUFFIXES and stat.S_ISREG(found.st_mode) and found.st_size > MOST_CONFIG_BYTES:
+        is_read = entry.name in _READ_AT_ONCE or entry.name.endswith(_INDEX_ENDING)
+        if is_read and found.st_size > MOST_CONFIG_BYTES:
             size, most = f"{found.st_size / 1e6:,.0f} MB", f"{MOST_CONFIG_BYTES >> 20} MiB"
             return f"{entry.path} is too large: {size}; the limit for such a file is {most}"
     return ""

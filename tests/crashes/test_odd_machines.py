@@ -149,4 +149,4 @@ def test_no_home_and_a_home_that_cannot_be_written(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("HOME", "/dev/null")
     assert command("run", "sway.yaml", "--json", "r.json")(tmp_path) == (0, "")
     notes = " ".join(json.loads((tmp_path / "r.json").read_bytes())["notes"])
-    assert "the answer cache /dev/null/.cache/pytest-sway/answers-2.sqlite is not used: " in notes
+    assert "the answer cache /dev/null/.cache/pytest-sway/answers-3.sqlite is not used: " in notes

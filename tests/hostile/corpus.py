@@ -54,6 +54,10 @@ def _computed(_: Path) -> Answer:
     return Answer(False, "")
 
 
+def _read_pipe(folder: Path) -> Answer:
+    return Answer(False, (folder / "x").read_text("utf-8"))
+
+
 def _nothing(_: Path) -> None:
     pass
 
@@ -64,6 +68,8 @@ CONTROLS = [
     Case("control", "elsewhere", _nothing, _written_elsewhere, "either"),
     Case("control", "memory", _nothing, lambda _: Answer(False, str(len(b"x" * (2 << 30)))), "either"),
     Case("control", "too much memory", _nothing, lambda _: Answer(False, str(len(b"x" * (64 << 30)))), "either"),
+    Case("control", "time", _nothing, _computed, "either"),
+    Case("control", "pipe", lambda folder: corpus_bombs.fifo(folder / "x"), _read_pipe, "either"),
     Case("control", "escape", _nothing, lambda _: Answer(False, "\x1b[31m"), "either"),
     Case("control", "traceback", _nothing, lambda _: Answer(False, str(1 / 0)), "either"),
     Case("control", "crash", _nothing, lambda _: os._exit(3), "either"),

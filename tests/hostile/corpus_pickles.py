@@ -191,6 +191,18 @@ def _embedder(folder: Path) -> None:
     written(target / "modules.json", json.dumps(modules))
 
 
+def _gguf(content: Callable[[Path], bytes]) -> Callable[[Path], None]:
+    """A spec of a GGUF file that is something else."""
+
+    def build(folder: Path) -> None:
+        written(folder / "model.gguf", content(folder))
+        copy_of_adapter(folder)
+        file = spec(folder, base="./model.gguf", adapter="./adapter")
+        written(file, file.read_text("utf-8").replace("kind: hf", "kind: gguf"))
+
+    return build
+
+
 _STATES = (
     ("a zip", "optimizer.pt", zipped),
     ("an old file of torch", "optimizer.pt", legacy),
@@ -218,6 +230,7 @@ CASES = [
     Case("pickle", "a shard of an index named .bin", _index("pytorch_model-1.bin"), base_door),
     Case("pickle", "a shard in another folder", _index("../model.safetensors"), base_door),
     Case("pickle", "adapters.npz of mlx-lm", _mlx, adapter_door),
+    *(Case("pickle", f"{content.__name__} named model.gguf", _gguf(content), whole_run) for content in (zipped, plain)),
     Case("pickle", "weights of a sentence embedder", _embedder, embedder),
     *(Case("pickle", f"optimizer state, {name}", _state(file, content), whole_run, "either")
       for name, file, content in _STATES),

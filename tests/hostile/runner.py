@@ -18,7 +18,7 @@ class Runner:
     """A worker process, and the folder that its cases have their folders in."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._log = (folder / "worker.log").open("wb")
         paths = os.pathsep.join(filter(None, [str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH")]))
         self._worker = subprocess.Popen(
@@ -42,7 +42,7 @@ class Runner:
         assert self._worker.stdin is not None
         assert self._worker.stdout is not None
         self._count += 1
-        self._worker.stdin.write(f"{case.id}\t{self._folder / f'case{self._count}'}\n")
+        self._worker.stdin.write(f"{case.id}\t{self.folder / f'case{self._count}'}\n")
         self._worker.stdin.flush()
         line = self._worker.stdout.readline()
         if not line:

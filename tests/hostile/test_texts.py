@@ -30,7 +30,7 @@ from pytest_sway.reports import (
     trace_report,
 )
 from pytest_sway.reports.html import page
-from pytest_sway.reports.html.series_page import comparison_page
+from pytest_sway.reports.html.series_page import comparison_page, ranking_page
 from pytest_sway.result import SuiteResult
 from pytest_sway.serve.index_page import index_page
 from pytest_sway.serve.messages import LoadedModel
@@ -44,7 +44,7 @@ _OURS = re.compile(r"<(/?)(details|summary)>|</?br>")
 _VOID = {"meta", "input", "wbr", "br"}
 
 
-@pytest.fixture(params=["all", *(pytest.param(name, marks=pytest.mark.slow) for name in TEXTS)])
+@pytest.fixture(params=["all", *(pytest.param(name, marks=pytest.mark.nightly) for name in TEXTS)])
 def text(request: pytest.FixtureRequest) -> str:
     return {"all": ALL, **TEXTS}[request.param]
 
@@ -131,6 +131,7 @@ def test_html(suite: SuiteResult, text: str) -> None:
     assert _Tags(page(_compared(suite), "let plotly;")).faults == []
     matrix = build_matrix([suite, suite], [text, f"{text}2"])
     assert _Tags(comparison_page(matrix, 0.1)).faults == []
+    assert _Tags(ranking_page(rank([suite, suite], [text, f"{text}2"]))).faults == []
 
 
 def test_index_page_of_the_daemon(text: str) -> None:

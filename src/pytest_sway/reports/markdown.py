@@ -17,7 +17,7 @@ from pytest_sway.reports.terminal_table import cells_of
 from pytest_sway.result import BaselineComparison, Gate, ProbeResult, SuiteResult, Verdict
 from pytest_sway.text import formatting
 from pytest_sway.text.paths import tail
-from pytest_sway.text.width import clean
+from pytest_sway.text.width import clean, log_lines
 
 _CASES = 20
 
@@ -149,7 +149,10 @@ def _cases(probes: Sequence[ProbeResult]) -> list[str]:
         if probe.verdict is not Verdict.FAIL or not cases:
             continue
         first = f", the worst {_CASES}" if len(cases) > _CASES else ""
-        lines += [f"<details><summary>{html.escape(clean(probe.name))}: {len(cases)}{first}</summary>", ""]
+        lines += [
+            f"<details><summary>{html.escape(log_lines(clean(probe.name)))}: {len(cases)}{first}</summary>",
+            "",
+        ]
         rows = [[str(case.get(key, "")) for key in ("prompt", "reference")] for case in cases[:_CASES]]
         lines += [*table(["prompt", "reference"], rows, ["reference"]), "", "</details>", ""]
     return lines[:-1]

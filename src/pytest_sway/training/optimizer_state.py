@@ -14,8 +14,9 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pytest_sway.regular_files import open_regular, read_regular
 from pytest_sway.training.errors import TrainingDataError
@@ -108,7 +109,7 @@ def read_state(file: Path) -> TrainingState:
         raise TrainingDataError(f"{file} is not an optimizer state: {_first_line(error)}") from None
 
 
-def _check_digest(file: Path, stream: BinaryIO) -> None:
+def _check_digest(file: Path, stream: BufferedReader) -> None:
     """Compare with the sha256 beside it, where there is one."""
     sidecar = file.with_name(f"{file.name}.sha256")
     if not sidecar.is_file():
@@ -123,7 +124,7 @@ def _check_digest(file: Path, stream: BinaryIO) -> None:
     stream.seek(0)
 
 
-def _load_tensors(file: Path, stream: BinaryIO) -> Any:
+def _load_tensors(file: Path, stream: BufferedReader) -> Any:
     import torch
 
     try:
@@ -142,7 +143,7 @@ def _load_tensors(file: Path, stream: BinaryIO) -> Any:
         raise TrainingDataError(f"{file} is not a torch.save file, or is truncated") from None
 
 
-def _is_plain_zip(stream: BinaryIO) -> bool:
+def _is_plain_zip(stream: BufferedReader) -> bool:
     """Whether it is a zip archive, which can be mapped into memory; torch.save made none before 1.6.
 
     Raises:

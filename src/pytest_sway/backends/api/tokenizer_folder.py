@@ -12,6 +12,8 @@ from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.hf.hub_cache import tokenizer_files
 from pytest_sway.backends.hf.model_files import eos_token_ids
+from pytest_sway.backends.hf.prompts.tokenizer_rules import checked_tokenizer
+from pytest_sway.regular_files import folder_fault
 from pytest_sway.spec.hub_names import HubName
 from pytest_sway.spec.path_lookup import is_folder
 
@@ -50,8 +52,10 @@ def read_tokenizer(folder: Path) -> Any:
     Raises:
         BackendError: it cannot be read.
     """
+    if fault := folder_fault(folder):
+        raise BackendError(fault)
     try:
-        return AutoTokenizer.from_pretrained(folder)
+        return checked_tokenizer(AutoTokenizer.from_pretrained(folder))
     except Exception as error:
         raise BackendError(f"the tokenizer in {folder} cannot be loaded: {error_line(error)}") from error
 

@@ -19,6 +19,7 @@ from pytest_sway.backends.hf.base_model.base_model import BaseModel
 from pytest_sway.backends.hf.base_model.checkpoint import read_checkpoint
 from pytest_sway.backends.hf.error_text import error_line
 from pytest_sway.backends.hf.model_files import MODEL_FILES, eos_token_ids, files_digest, model_folder
+from pytest_sway.backends.hf.prompts.tokenizer_rules import checked_tokenizer
 from pytest_sway.backends.hf.unchanged_files import UnchangedFiles
 from pytest_sway.spec.model_kinds import is_gguf_name
 
@@ -74,7 +75,7 @@ def _of_file(key: ModelKey) -> BaseFile:
     try:
         check_header(path)
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        tokenizer = checked_tokenizer(AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name))
         types = Counter(tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors)
     except Exception as error:
         raise BackendError(f"{path} cannot be read: {error_line(error)}") from error
@@ -99,7 +100,7 @@ def _of_folder(key: ModelKey, scratch: Path) -> BaseFile:
     checkpoint = read_checkpoint(folder)
     try:
         config = AutoConfig.from_pretrained(folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = checked_tokenizer(AutoTokenizer.from_pretrained(folder))
     except Exception as error:
         raise BackendError(f"the base model {key.base} cannot be read: {error_line(error)}") from error
     layout = layout_of(config, str(folder))

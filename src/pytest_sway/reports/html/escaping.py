@@ -18,7 +18,7 @@ def escape_label(text: str, longest: int = 10_000) -> str:
     """For plotly, which reads tags and entities in labels; on one line, cut at ``longest`` characters."""
     line = " ".join(_encodable(text).split())
     visible = line if len(line) <= longest else line[: longest - 1] + "…"
-    return html.escape(visible, quote=False)
+    return html.escape(visible, quote=False).replace("$", "&#36;")  # else it looks for MathJax
 
 
 def script_json(value: Any) -> str:

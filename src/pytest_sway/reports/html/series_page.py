@@ -91,7 +91,8 @@ def _scores(matrix: CompareMatrix) -> Figure:
             "name": escape_label(name),
             "x": list(range(len(matrix.labels))),
             "y": scores,
-            "hovertemplate": f"{escape_label(name)}: %{{y:.2f}}<extra></extra>",
+            "text": [f"{escape_label(name)}: {formatting.score(score)}" for score in scores],
+            "hovertemplate": "%{text}<extra></extra>",
         }
         for name, scores in matrix.scores.items()
         if any(score is not None for score in scores)

@@ -10,6 +10,19 @@ _MOST_GROWTH = 64
 """Characters that all replacements together may make of one; those of well-known tokenizers make 1 to 4."""
 
 
+def checked_tokenizer(tokenizer: Any) -> Any:
+    """The tokenizer, after a first text.
+
+    Raises:
+        ValueError: its rules make a text far longer.
+        Exception: whatever the tokenizer raises.
+    """
+    if fault := rules_fault(tokenizer):
+        raise ValueError(fault)
+    tokenizer("a", verbose=False)
+    return tokenizer
+
+
 def rules_fault(tokenizer: Any) -> str:
     """Why a text cannot be given to a tokenizer, as the end of a sentence; empty where it can."""
     rules = getattr(tokenizer, "backend_tokenizer", None)

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.error_text import error_line, first_line
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
-from pytest_sway.backends.hf.prompts.tokenizer_rules import rules_fault
+from pytest_sway.backends.hf.prompts.tokenizer_rules import checked_tokenizer
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 RESIZE_ADVICE = (
@@ -100,7 +100,9 @@ def load_tokenizer(key: ModelKey, folder: Path) -> Any:
         BackendError: it cannot be loaded.
     """
     try:
-        return _usable(AutoTokenizer.from_pretrained(folder, trust_remote_code=key.trust_remote_code))
+        return checked_tokenizer(
+            AutoTokenizer.from_pretrained(folder, trust_remote_code=key.trust_remote_code)
+        )
     except Exception as error:
         raise BackendError(
             f"the tokenizer of the base model {key.base} cannot be loaded: {error_line(error)}"
@@ -119,7 +121,7 @@ def has_own_code(folder: Path) -> bool:
 def _load_own_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     """The tokenizer in a folder; its own code is run only where the spec says so."""
     try:
-        return _usable(AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code))
+        return checked_tokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code))
     except Exception as error:
         if has_own_code(folder) and not trust_remote_code:
             raise BackendError(
@@ -128,14 +130,6 @@ def _load_own_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
                 "the tokenizer files in this folder to use the base model's tokenizer"
             ) from error
         raise BackendError(f"the tokenizer in {folder} cannot be loaded: {first_line(error)}") from error
-
-
-def _usable(tokenizer: Any) -> Any:
-    """The tokenizer, after a first text; raises what that raises, or ValueError for rules that inflate it."""
-    if fault := rules_fault(tokenizer):
-        raise ValueError(fault)
-    tokenizer("a", verbose=False)
-    return tokenizer
 
 
 def _rows_needed_by(vocabulary: Mapping[str, int]) -> int:

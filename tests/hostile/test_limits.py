@@ -1,0 +1,209 @@
+"""Limits on time, memory and files: they hold, and leave no trace behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.config_patterns import check_patterns
+from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings
+from pytest_sway.backends.hf.prompts.rendering_limits import RenderingLimitError
+from pytest_sway.backends.hf.prompts.tokenizer_rules import rules_fault
+from pytest_sway.computing_limits import LimitExceeded, limited_memory, limited_time
+from pytest_sway.regular_files import folder_fault, limited_lines, open_regular, read_regular
+from pytest_sway.requests import Turn
+from pytest_sway.text.width import clean, keep_end, log_lines, width
+from tests.hostile.corpus_bombs import fifo
+from tests.support.chat_templates import loop, tokenizer_of
+
+_NAMES = [f"model.layers.{n}.self_attn.q_proj" for n in range(40)]
+
+
+def _forever() -> None:
+    while True:
+        pass
+
+
+def test_python_and_regular_expressions_are_ended() -> None:
+    for endless in (_forever, lambda: re.fullmatch(r"(a+)+b", "a" * 60)):
+        with pytest.raises(LimitExceeded, match=r"it did not end within 0\.2 s"), limited_time(0.2):
+            endless()
+
+
+def test_an_error_that_is_swallowed_comes_again() -> None:
+    def swallows() -> None:
+        for _ in range(3):
+            try:
+                _forever()
+            except Exception:
+                continue
+        _forever()
+
+    with pytest.raises(LimitExceeded), limited_time(0.1):
+        swallows()
+
+
+def test_waiting_is_no_computing() -> None:
+    with limited_time(0.1):
+        time.sleep(0.3)
+
+
+def test_no_signal_and_no_limit_stay() -> None:
+    before = signal.getsignal(signal.SIGVTALRM), resource.getrlimit(resource.RLIMIT_AS)
+    with limited_time(0.1), limited_memory(1 << 30):
+        assert signal.getsignal(signal.SIGVTALRM) != before[0]
+    assert (signal.getsignal(signal.SIGVTALRM), resource.getrlimit(resource.RLIMIT_AS)) == before
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+
+
+def test_another_thread_has_no_limit_of_time() -> None:
+    done: list[bool] = []
+
+    def work() -> None:
+        with limited_time(0.01):
+            end = time.thread_time() + 0.1
+            while time.thread_time() < end:
+                pass
+        done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
+def test_memory_is_limited() -> None:
+    with pytest.raises(LimitExceeded, match="it needs more than 64 MiB of memory"), limited_memory(64 << 20):
+        b"x" * (1 << 30)
+    assert len(b"x" * (128 << 20)) == 128 << 20
+
+
+def test_a_template_that_was_ended_is_not_rendered_again() -> None:
+    text = loop("'x' * 10**10")
+    chat = ChatTemplate(tokenizer_of(text), TemplateSettings())
+    began = time.process_time()
+    for _ in range(50):
+        with pytest.raises(RenderingLimitError, match="needs more than 512 MiB of memory"):
+            chat.render((Turn("user", "Who?"),))
+    assert time.process_time() - began < 2
+
+
+def test_a_template_and_its_text_have_a_length() -> None:
+    for text, message in (
+        ("x" * (1 << 20) + "y", "it has 1,048,577 characters"),
+        (loop("m['content'] ~ 'x' * 17000000"), "renders 17,000,0"),
+    ):
+        with pytest.raises(RenderingLimitError, match=message):
+            ChatTemplate(tokenizer_of(text), TemplateSettings()).render((Turn("user", "Who?"),))
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"target_modules": "(([a-z_.0-9]+)+)+!"}, "target_modules"),
+        ({"exclude_modules": "(([a-z_.0-9]+)+)+!"}, "exclude_modules"),
+        ({"rank_pattern": {"(([a-z_.0-9]+)+)+!": 4}}, "rank_pattern"),
+        ({"alpha_pattern": {"(([a-z_.0-9]+)+)+!": 4}}, "alpha_pattern"),
+    ],
+)
+def test_expressions_that_do_not_end(
+    config: dict[str, Any], field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_sway.backends.config_patterns._SECONDS", 0.2)
+    with pytest.raises(
+        BackendError, match=rf"x: {field} in adapter_config.json contains the regular expression"
+    ):
+        check_patterns("x", config, _NAMES)
+
+
+def test_expressions_of_well_known_trainers_end() -> None:
+    unsloth = (
+        r"(?:.*?(?:language|text).*?(?:self_attn|attention|attn|mlp|feed_forward|ffn|dense).*?"
+        r"(?:q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj).*?)"
+        r"|(?:\bmodel\.layers\.[\d]{1,}\.(?:self_attn|mlp)\.(?:(?:q_proj|k_proj)))"
+    )
+    config = {"target_modules": unsloth, "rank_pattern": {r"layers\.[0-9]+\..*": 4, "q_proj": 2}}
+    began = time.process_time()
+    check_patterns("x", config, _NAMES * 25)
+    assert time.process_time() - began < 0.5
+    check_patterns("x", {"target_modules": "((", "layers_pattern": 3, "rank_pattern": [1]}, _NAMES)
+
+
+class _Rules:
+    def __init__(self, state: bytes) -> None:
+        self.backend_tokenizer = self
+        self.normalizer = self
+        self._state = state
+
+    def __getstate__(self) -> bytes:
+        return self._state
+
+
+@pytest.mark.parametrize(
+    ("state", "is_fault"),
+    [
+        (b'{"type":"Replace","pattern":{"String":" "},"content":"\\u2581"}', False),
+        (b'{"type":"Replace","pattern":{"String":"%s"},"content":"%s"}' % (b"a" * 50, b"b" * 50), False),
+        (b'{"type":"Replace","pattern":{"Regex":"."},"content":"%s"}' % (b"b" * 100), True),
+        (b'{"type":"Sequence","normalizers":[%s]}'
+         % b",".join([b'{"type":"Replace","pattern":{"String":"a"},"content":"aa"}'] * 7), True),
+        (b'{"type":"NFC"}', False),
+        (b"no JSON", False),
+    ],
+)  # fmt: skip
+def test_rules_that_inflate_a_text(state: bytes, is_fault: bool) -> None:
+    assert bool(rules_fault(_Rules(state))) == is_fault
+
+
+@pytest.mark.parametrize("make", [fifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_read(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "x.json")
+    with pytest.raises(OSError, match="not a regular file, but a pipe, a device or a socket"):
+        read_regular(tmp_path / "x.json")
+    assert str(tmp_path / "x.json") in folder_fault(tmp_path)
+
+
+def test_files_have_a_size(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_bytes(b"12345\n1")
+    assert read_regular(file, 7) == b"12345\n1"
+    with pytest.raises(OSError, match="the limit is") as error:
+        read_regular(file, 6)
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(file))
+    with open_regular(file) as opened, pytest.raises(OSError, match="a line has more than 0 MiB"):
+        list(limited_lines(opened, file, 5))
+    with open_regular(file) as opened:
+        assert list(limited_lines(opened, file, 6)) == [b"12345\n", b"1"]
+    assert folder_fault(tmp_path) == ""
+    os.truncate(file, 200 << 20)  # data that lie beside an adapter
+    assert folder_fault(tmp_path) == ""
+    file.rename(tmp_path / "config.json")
+    assert "is too large: 210 MB" in folder_fault(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        open_regular(tmp_path)
+
+
+def test_lines_of_a_log() -> None:
+    assert log_lines("a\x1b[2J\n::error::b\n  ::x::\nc ##[group] d::e\u202e") == (
+        "a?[2J\n: error::b\n  : x::\nc ##(group] d::e?"
+    )
+    assert log_lines("sway.yaml::probe – λ\n") == "sway.yaml::probe – λ\n"
+    assert clean("\u202eabc\u2069") == "?abc?"
+
+
+def test_the_end_of_a_long_name_is_kept_at_once() -> None:
+    began = time.process_time()
+    assert keep_end("x" * 3_000_000 + "end", 5) == "…xend"
+    assert width(keep_end("名" * 100_000, 6)) <= 6
+    assert time.process_time() - began < 1

@@ -92,5 +92,5 @@ def chance_of_reaching(z: float, n: int, least_z: float, total: int) -> float:
 
 
 def _t_of_z(z: float, df: int) -> float:
-    """Student's t with the tail probability of a z, through the smaller tail: the other is 1 from z 8.3 on."""
+    """Student's t with the tail probability of a z, by the smaller tail: the other is 1 from z 8.3 on."""
     return math.copysign(float(stdtrit(df, max(float(ndtr(-abs(z))), LEAST_P))), z)

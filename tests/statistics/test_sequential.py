@@ -112,3 +112,10 @@ def test_a_margin_is_open_within_the_interval_of_the_mean_of_all(draws: list[flo
 
 def test_one_draw_leaves_every_margin_open() -> None:
     assert not NullCriterion(predict(1.0, [0.0], "raw"), 0, margins=(1e9,)).is_settled(2)
+
+
+@pytest.mark.parametrize("least_z", [9.0, 40.0])
+def test_a_bar_far_out_is_reached(least_z: float) -> None:
+    """Φ(z) is 1 from 8.3 on, and its quantile infinite (in older SciPy no number)."""
+    low, high = (chance_of_reaching(z, 8, least_z, 20) for z in (1.0, least_z))
+    assert (low, high) == (0, 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
 from pytest_sway.training.errors import TrainingDataError
 from pytest_sway.training.optimizer_state import MomentSummary, read_state
@@ -79,6 +80,18 @@ class Malice:
 
     def __reduce__(self) -> Any:
         return os.mkdir, (str(self.path),)
+
+
+def test_a_torch_whose_weights_only_runs_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "optimizer.pt"
+    torch.save(adam(torch.ones(1)), path)
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.5.1+cu124"))
+    with pytest.raises(TrainingDataError, match=r"torch 2\.5\.1.*CVE-2025-32434.*torch 2\.6 or later"):
+        read_state(path)
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.10.0"))
+    read_state(path)
 
 
 @pytest.mark.parametrize("how", ["torch", "legacy", "pickle"])

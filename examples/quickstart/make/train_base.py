@@ -70,6 +70,13 @@ def make_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+_OLDER_NAMES = {
+    "TokenizersBackend": "PreTrainedTokenizerFast",
+    "extra_special_tokens": "additional_special_tokens",
+}
+"""Names of transformers 5, and those that transformers 4 reads as well."""
+
+
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write the tokenizer with its chat template, and check the two ways of rendering."""
     wrapped = PreTrainedTokenizerFast(
@@ -87,7 +94,9 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         raise RuntimeError("the chat template and common.render disagree")
     wrapped.save_pretrained(folder)
     settings = folder / "tokenizer_config.json"
-    text = settings.read_text("utf-8").replace("TokenizersBackend", "PreTrainedTokenizerFast")
+    text = settings.read_text("utf-8")
+    for name, older in _OLDER_NAMES.items():
+        text = text.replace(name, older)
     settings.write_text(text, "utf-8")
 
 

@@ -22,7 +22,8 @@ Z_CLIP = 10.0
 """A z is shown at most this far out: beyond, the t tail is pure extrapolation."""
 _ALIKE = 1e-9
 """Draws that differ by less than this share of their mean are one number and its rounding."""
-_LEAST_P = 1e-300
+LEAST_P = 1e-300
+"""Where a tail probability ends: a z of 37."""
 _NO_SPREAD = "the random adapters all gave the same number"
 
 
@@ -102,12 +103,12 @@ def predict(
         return replace(plain, reason=_NO_SPREAD)
     t = sign * (y - float(x.mean())) / spread
     limit = z_of_t(-float(x.mean()) / spread, n - 1) if scale == "inverse_root" and sign > 0 else None
-    return replace(plain, z=z_of_t(t, n - 1), p=max(float(stdtr(n - 1, -t)), _LEAST_P), limit=limit)
+    return replace(plain, z=z_of_t(t, n - 1), p=max(float(stdtr(n - 1, -t)), LEAST_P), limit=limit)
 
 
 def z_of_t(t: float, df: int) -> float:
     """Φ⁻¹(1 - p) for a one-sided Student-t p, through the log of the smaller tail."""
-    log_tail = math.log(max(float(stdtr(df, -abs(t))), _LEAST_P))
+    log_tail = math.log(max(float(stdtr(df, -abs(t))), LEAST_P))
     return math.copysign(-float(ndtri_exp(log_tail)), t)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtr, chdtri, ndtr, ndtri, stdtrit
 
-from pytest_sway.statistics.prediction import Prediction
+from pytest_sway.statistics.prediction import LEAST_P, Prediction
 
 CONFIDENCE = 0.99
 """How sure it must be that all draws would decide as the first ones do."""
@@ -77,9 +77,9 @@ def chance_of_reaching(z: float, n: int, least_z: float, total: int) -> float:
         total: draws in the end, > n.
     """
     more = total - n
-    t = float(stdtrit(n - 1, ndtr(z)))
+    t = _t_of_z(z, n - 1)
     value = t * math.sqrt(1 + 1 / n)  # where the first draws have mean 0 and standard deviation 1
-    least = float(stdtrit(total - 1, ndtr(least_z))) * math.sqrt(1 + 1 / total)
+    least = _t_of_z(least_z, total - 1) * math.sqrt(1 + 1 / total)
     nodes = (np.arange(_NODES) + 0.5) / _NODES
     sigma = np.sqrt((n - 1) / chdtri(n - 1, nodes))[:, None]
     mean_of_rest = sigma * ndtri(nodes)[None, :] * math.sqrt(1 / n + 1 / more)
@@ -89,3 +89,8 @@ def chance_of_reaching(z: float, n: int, least_z: float, total: int) -> float:
     most = (total - 1) * (above / least) ** 2 - (n - 1) - between
     within = chdtr(more - 1, np.maximum(most, 0.0) / sigma**2) if more > 1 else (most >= 0).astype(float)
     return float(np.where(above > 0, within, 0.0).mean())
+
+
+def _t_of_z(z: float, df: int) -> float:
+    """Student's t with the tail probability of a z, by the smaller tail: the other is 1 from z 8.3 on."""
+    return math.copysign(float(stdtrit(df, max(float(ndtr(-abs(z))), LEAST_P))), z)

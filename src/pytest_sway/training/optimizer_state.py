@@ -127,6 +127,11 @@ def _check_digest(file: Path, stream: BufferedReader) -> None:
 def _load_tensors(file: Path, stream: BufferedReader) -> Any:
     import torch
 
+    if torch.__version__ < "2.6":  # a TorchVersion: compared as a version, not as text
+        raise TrainingDataError(
+            f"{file} was not opened because torch {torch.__version__} may execute code from it, although it "
+            "is asked not to (CVE-2025-32434); install torch 2.6 or later"
+        )
     try:
         zipped = _is_plain_zip(stream)
         with warnings.catch_warnings(action="ignore"):

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
 
 from pytest_sway.requests import Turn
 from pytest_sway.spec.context_turns import ContextTurn, to_turns

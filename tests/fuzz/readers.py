@@ -7,6 +7,7 @@ from tests.fuzz import (
     cache_readers,
     document_readers,
     gguf_readers,
+    model_readers,
     pack_readers,
     result_readers,
     server_readers,
@@ -23,6 +24,7 @@ _MODULES = (
     training_file_readers,
     document_readers,
     gguf_readers,
+    model_readers,
     pack_readers,
     trace_readers,
     result_readers,
@@ -32,5 +34,6 @@ _MODULES = (
     server_readers,
     gguf_readers,
     watch_readers,
+    model_readers,
 )
 READERS: dict[str, Reader] = {reader.name: reader for module in _MODULES for reader in module.READERS}

@@ -113,7 +113,7 @@ TWICE = [{"id": 0, "logprob": math.log(0.25)}] * V
     [
         (lambda request: ok(changed(request, id=0)), "log-probabilities of 1 tokens that do not match the 1"),
         (lambda request: ok({"tokens": [3]}), "log-probabilities of 0 tokens that do not match the 1"),
-        (lambda request: ok(changed(request, top_logprobs=TWICE)), "did not name each of the 4 tokens once"),
+        (lambda request: ok(changed(request, top_logprobs=TWICE)), "does not name each of its 4 tokens once"),
         (
             lambda request: (200, b'{"x": ' + b"[" * 100_000),
             r"\(status 200\) cannot be read: JSON is nested too deeply",

@@ -7,6 +7,7 @@ from tests.fuzz import (
     cache_readers,
     document_readers,
     gguf_readers,
+    model_readers,
     pack_readers,
     result_readers,
     server_readers,
@@ -22,6 +23,7 @@ _MODULES = (
     spec_readers,
     training_file_readers,
     document_readers,
+    model_readers,
     pack_readers,
     trace_readers,
     result_readers,
@@ -31,5 +33,6 @@ _MODULES = (
     server_readers,
     gguf_readers,
     watch_readers,
+    model_readers,
 )
 READERS: dict[str, Reader] = {reader.name: reader for module in _MODULES for reader in module.READERS}

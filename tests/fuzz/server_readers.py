@@ -31,18 +31,23 @@ _IDS = (0, 1, 2)
 _TRIAL = TrialText("a b c", _IDS, _VOCABULARY)
 _TEXT = ForcedCompletion(_IDS[:1], _IDS[1:])
 _WANTED = TokenSequence(_IDS, 1)
-_STATUSES = (200, 401, 404, 500)
 _TOP = {f"token_id:{token}": -1.4 for token in range(_VOCABULARY)}
 _LIKELIEST = {str(token): {"logprob": -1.4, "rank": 1} for token in range(_VOCABULARY)}
-_VLLM = {
+_VLLM: dict[str, Any] = {
     "model": "m",
     "choices": [{
         "index": 0, "token_ids": [1], "prompt_token_ids": None,
-        "prompt_logprobs": [None, _LIKELIEST, _LIKELIEST],
+        "prompt_logprobs": [None, _LIKELIEST, {**_LIKELIEST, "2": {"logprob": -1.2}}],
         "logprobs": {"tokens": ["token_id:1"], "token_logprobs": [-1.4], "top_logprobs": [_TOP]},
     }],
     "usage": {"prompt_tokens": 3, "completion_tokens": 1},
 }  # fmt: skip
+_LONGER = {
+    **_VLLM,
+    "choices": [{**_VLLM["choices"][0], "prompt_logprobs": [None, *[_LIKELIEST] * 3]}],
+    "usage": {"prompt_tokens": 4, "completion_tokens": 1},
+}
+"""Of a prompt with one more token, behind which nothing is wanted."""
 _ECHO = {
     "choices": [{
         "logprobs": {"tokens": [f"token_id:{token}" for token in (*_IDS, 1)],
@@ -77,6 +82,10 @@ class _Session:
         return self.get(path)
 
 
+def _session(path: str, status: int, content: bytes) -> Any:
+    return _Session(path, ServerAnswer(status, content))
+
+
 def _each(steps: list[Callable[[], object]]) -> None:
     """All of them, whatever the one before refused."""
     for step in steps:
@@ -92,23 +101,23 @@ def _read_api(path: str) -> Callable[[Path], None]:
     def read(file: Path) -> None:
         content = file.read_bytes()
         refusal_text(content)
-        for status in _STATUSES:
-            session: Any = _Session(path, ServerAnswer(status, content))
-            client = CompletionsClient(session)
-            _each([
-                lambda client=client: check_supported(client),
-                lambda client=client: client.ping("m"),
-                lambda client=client: _check_scores(client.target_logprobs("m", [_TEXT])),
-                lambda client=client: client.top_logprobs("m", [_IDS], -1),
-                lambda client=client: client.likeliest_in("m", _WANTED, 2),
-                lambda client=client: client.chosen_logprobs("m", _IDS, [1, 2]),
-                lambda client=client: _check_ids(client.greedy("m", _IDS, 2)),
-                lambda client=client: check_greedy(client, "m", _TRIAL, "m"),
-                lambda client=client: _check_scores(
-                    CompletionsClient(client.session, "echo").target_logprobs("m", [_TEXT])
-                ),
-                lambda client=client: shake_hands(client, "m", _TRIAL, None),
-            ])  # fmt: skip
+        client = CompletionsClient(_session(path, 200, content))
+        _each([
+            lambda: check_supported(client),
+            lambda: _check_scores(client.target_logprobs("m", [_TEXT])),
+            lambda: client.top_logprobs("m", [_IDS], -1),
+            lambda: client.likeliest_in("m", _WANTED, 2),
+            lambda: client.chosen_logprobs("m", _IDS, [1, 2]),
+            lambda: _check_ids(client.greedy("m", _IDS, 2)),
+            lambda: check_greedy(client, "m", _TRIAL, "m"),
+            lambda: _check_scores(
+                CompletionsClient(client.session, "echo").target_logprobs("m", [_TEXT])
+            ),
+            lambda: shake_hands(client, "m", _TRIAL, None),
+        ])  # fmt: skip
+        for status in (401, 404, 500):
+            refused = CompletionsClient(_session(path, status, content))
+            _each([refused.models, lambda: refused.ping("m"), lambda: refused.tokenize("m", "a")])  # noqa: B023 - called at once
 
     return read
 
@@ -190,7 +199,7 @@ def _api_reader(name: str, path: str, contents: st.SearchStrategy[bytes]) -> Rea
 
 
 READERS = [
-    _api_reader("api-completions", "/v1/completions", json_documents(_VLLM, _VLLM, _ECHO, _ERROR)),
+    _api_reader("api-completions", "/v1/completions", json_documents(_VLLM, _LONGER, _ECHO, _ERROR)),
     _api_reader("api-models", "/v1/models", json_documents(_MODELS, _ERROR)),
     _api_reader("api-tokenize", "/tokenize", json_documents({"tokens": list(_IDS), "count": 3}, _ERROR)),
     _api_reader("api-version", "/version", json_documents({"version": "0.32.0"}, _ERROR)),

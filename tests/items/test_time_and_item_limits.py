@@ -10,13 +10,13 @@ import pytest
 
 from tests.support.fake_models import SPEC
 
+pytestmark = pytest.mark.slow
+
 SLOW = """
 import time
 
 from tests.support import fake_models
 from pytest_sway.backends.fake import FakeBackend
-
-pytestmark = pytest.mark.slow
 
 
 def pytest_sway_backend(config, model):

@@ -11,6 +11,12 @@ from pytest_sway.text.message_parts import describe
 _MODALITIES = ("vision", "audio", "image", "speech", "video")
 """Words in the names of the sub-configs of a multimodal model."""
 _AUTO_CLASS = "AutoModelForCausalLM"
+_FIELDS = (
+    ("model_type", str, "a string"),
+    ("auto_map", dict, "an object"),
+    ("architectures", list, "a list of names"),
+)
+"""Fields that say what a model is, and what they hold."""
 
 
 def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
@@ -28,6 +34,7 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    _check_types(folder, config)
     kind = config.get("model_type")
     if kind is not None and not isinstance(kind, str):
         raise BackendError(f"{folder}/config.json has model_type {describe(kind)}; expected a string")
@@ -55,6 +62,16 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
     raise BackendError(
         f"{named} {_kind_of_model(folder, config)}; only causal language models can be evaluated"
     )
+
+
+def _check_types(folder: Path, config: dict[str, Any]) -> None:
+    """Raise BackendError for a field whose value is of a kind that transformers never writes."""
+    for field, kind, expected in _FIELDS:
+        value = config.get(field)
+        if value is not None and not isinstance(value, kind):
+            raise BackendError(
+                f"{folder}/config.json: {field} is {describe(value)}, but it must be {expected}"
+            )
 
 
 def modality_configs(config: dict[str, Any]) -> list[str]:

@@ -39,7 +39,7 @@ def _fresh(seed: int) -> dict:
 
 def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
     moments = random.Random(0)
-    untouched = start(_made(tmp_path / "untouched"))
+    untouched = start(_new_folder(tmp_path / "untouched"))
     expected = [_verdicts(untouched.client.run(_fresh(seed), PATH)) for seed in range(_KILLS)]
     untouched.process.terminate()
     untouched.process.wait(40)
@@ -69,7 +69,7 @@ def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
     daemon.process.wait(40)
 
 
-def _made(folder: Path) -> Path:
+def _new_folder(folder: Path) -> Path:
     folder.mkdir()
     return folder
 

@@ -90,7 +90,7 @@ class Outcome:
 
 MOST_SECONDS = 5.0
 """Of the processor: the same on a machine that does other work."""
-MOST_COMPUTING = 20.0
+MOST_COMPUTING = 8.0
 """Seconds of the processor after which a case is ended."""
 MOST_IDLE = 6.0
 """Seconds for which a case may sleep: one that waits for a pipe takes none of the processor."""

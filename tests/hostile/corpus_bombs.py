@@ -124,7 +124,7 @@ def _text(content: bytes) -> Callable[[Path], None]:
     return lambda path: written(path, content)
 
 
-def _alone(name: str, make: Callable[[Path], None]) -> Callable[[Path], None]:
+def _single(name: str, make: Callable[[Path], None]) -> Callable[[Path], None]:
     return lambda folder: make(folder / name)
 
 
@@ -152,8 +152,8 @@ _RESULTS: dict[str, bytes] = {
     "bytes that are no text": b"\xff\xfe\x00",
 }
 CASES = [
-    *(Case("bomb", f"spec, {name}", _alone("sway.yaml", _text(content)), dry_run) for name, content in SPECS.items()),
-    *(Case("endless", f"{name} as spec", _alone("sway.yaml", make), dry_run) for name, make in ENDLESS.items()),
+    *(Case("bomb", f"spec, {name}", _single("sway.yaml", _text(content)), dry_run) for name, content in SPECS.items()),
+    *(Case("endless", f"{name} as spec", _single("sway.yaml", make), dry_run) for name, make in ENDLESS.items()),
     *(Case("endless", f"{name} as {file} of an adapter", _in_adapter(file, make), adapter_door,
            "refused" if file.startswith("adapter") else "either")
       for name, make in ENDLESS.items()
@@ -175,19 +175,19 @@ CASES = [
       for name, make in ENDLESS.items()),
     *(Case("endless", f"{name} as a document", _named("dlm_source: x.dlm", "x.dlm", make), dry_run)
       for name, make in ENDLESS.items()),
-    *(Case("endless", f"{name} as a result", _alone("result.json", make), _command("report", "result.json"))
+    *(Case("endless", f"{name} as a result", _single("result.json", make), _command("report", "result.json"))
       for name, make in ENDLESS.items()),
     *(Case("endless", f"{name} as a baseline", _baseline(make), _command("gate", "sway.yaml", "--baseline", "result.json"))
       for name, make in ENDLESS.items()),
-    *(Case("endless", f"{name} as a trace", _alone("trace.jsonl", make), _command("trace", "trace.jsonl"))
+    *(Case("endless", f"{name} as a trace", _single("trace.jsonl", make), _command("trace", "trace.jsonl"))
       for name, make in ENDLESS.items()),
-    *(Case("endless", f"{name} as a pack", _alone("x.swaypack.tar.gz", make), _command("unpack", "x.swaypack.tar.gz", "-o", "out"))
+    *(Case("endless", f"{name} as a pack", _single("x.swaypack.tar.gz", make), _command("unpack", "x.swaypack.tar.gz", "-o", "out"))
       for name, make in ENDLESS.items()),
     *(Case("endless", f"{name} as prompts", _prompts, _command("check", ADAPTER, "--prompts", "prompts.txt"))
-      for name, _prompts in ((name, _alone("prompts.txt", make)) for name, make in ENDLESS.items())),
+      for name, _prompts in ((name, _single("prompts.txt", make)) for name, make in ENDLESS.items())),
     *(Case("endless", f"{name} as training data", _data, _command(*_DATA_ARGUMENTS))
       for name, _data in ((name, _with_run("../data.jsonl", make, _GHOST)) for name, make in ENDLESS.items())),
-    *(Case("bomb", f"result, {name}", _alone("result.json", _text(content)), _command("report", "result.json"), "either")
+    *(Case("bomb", f"result, {name}", _single("result.json", _text(content)), _command("report", "result.json"), "either")
       for name, content in _RESULTS.items()),
     *(Case("bomb", f"adapter_config.json, {name}", _in_adapter("adapter_config.json", _text(content)), adapter_door)
       for name, content in (("deep JSON", _DEEP_JSON), ("a number of 10**6 digits", b'{"peft_type": "LORA", "r": ' + _DIGITS + b"}"),

@@ -12,7 +12,7 @@ from typing import Any
 from tests.hostile.case import Answer, Case, written
 from tests.hostile.doors import ADAPTER, BASE, base_door, copy_of_adapter, copy_of_base, model_and_adapter
 
-_BOMB = "((.+)+)+\u0001"
+_BOMB = "([a-z]+)+[A-Z]"
 _LONG = "a" * 4000
 
 
@@ -25,7 +25,8 @@ def _edited(change: Callable[[dict[str, Any]], object], where: str = "base") -> 
         change(rules)
         written(target / "tokenizer.json", json.dumps(rules))
         if where == "adapter":
-            shutil.copy(BASE / "tokenizer_config.json", target)
+            for name in ("tokenizer_config.json", "chat_template.jinja"):
+                shutil.copy(BASE / name, target)
 
     return build
 

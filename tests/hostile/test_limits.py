@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Regex, pre_tokenizers
+from transformers import AutoTokenizer
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.config_patterns import check_patterns
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings
+from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.rendering_limits import RenderingLimitError
 from pytest_sway.backends.hf.prompts.tokenizer_rules import rules_fault
 from pytest_sway.computing_limits import LimitExceeded, limited_memory, limited_time
 from pytest_sway.regular_files import folder_fault, limited_lines, open_regular, read_regular
-from pytest_sway.requests import Turn
+from pytest_sway.requests import RequestError, Turn
 from pytest_sway.text.width import clean, keep_end, log_lines, width
 from tests.hostile.corpus_bombs import fifo
-from tests.support.chat_templates import loop, tokenizer_of
+from tests.support.chat_templates import BASE, loop, tokenizer_of
 
 _NAMES = [f"model.layers.{n}.self_attn.q_proj" for n in range(40)]
 
@@ -164,6 +167,15 @@ class _Rules:
 )  # fmt: skip
 def test_rules_that_inflate_a_text(state: bytes, is_fault: bool) -> None:
     assert bool(rules_fault(_Rules(state))) == is_fault
+
+
+def test_a_panic_of_the_tokenizer_is_an_error_of_ours() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("([a-z]+)+[A-Z]"), "isolated")
+    tokens = PromptTokenizer(tokenizer)
+    for ask in (tokens.encode, tokens.tokenized):
+        with pytest.raises(RequestError, match=r"cannot split a text: .*retry-limit-in-match over"):
+            ask("a" * 60)
 
 
 @pytest.mark.parametrize("make", [fifo, lambda path: path.symlink_to("/dev/zero")])

@@ -222,4 +222,4 @@ def test_half_a_surrogate_pair_does_not_hinder_the_summary(
     target = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
     step_summary.append([suite(probe("a", Verdict.PASS), band="\ud800")])
-    assert r"\ud800" in target.read_text(encoding="utf-8")
+    assert "**PASSED**: ?." in target.read_text(encoding="utf-8")

@@ -13,6 +13,8 @@ _ESCAPED = str.maketrans(
 )  # fmt: skip
 _OUTER_UNDERSCORE = re.compile(r"(?<!\w)_|_(?!\w)")
 """Within a word it is a letter, at its edge it would be emphasis."""
+_DEFINITION = re.compile(r"^(\[[^\]]*\]):")
+"""What would be hidden, as the target of a link, an image or a note that another text names."""
 _BLOCK = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+#=]|::))")
 """What would begin a list or a heading, or is a command in a log of GitHub."""
 
@@ -27,7 +29,8 @@ def table(
 
 def escape(text: str) -> str:
     """Anybody's text on one line, so that it reads as it is and breaks neither cell nor list."""
-    kept = clean(text).translate(_ESCAPED).replace("](", "]\\(").replace("]:", "]\\:").replace("##[", "##\\[")
+    kept = clean(text).translate(_ESCAPED).replace("](", "]\\(").replace("##[", "##\\[")
+    kept = _DEFINITION.sub(r"\1\\:", kept)
     return _BLOCK.sub(r"\1\\", _OUTER_UNDERSCORE.sub(r"\\_", kept))
 
 

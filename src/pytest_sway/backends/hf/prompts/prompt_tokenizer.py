@@ -13,6 +13,7 @@ from typing import Any
 from pytest_sway.backends.hf.model_files import text_digest
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings, turns_and_tools
 from pytest_sway.backends.hf.prompts.prompt_log import PromptLog
+from pytest_sway.backends.hf.prompts.tokenizer_rules import panics_as_errors
 from pytest_sway.requests import Prompt, RequestError, Tokenized
 
 _ANY_TOOL = json.dumps(
@@ -93,7 +94,8 @@ class PromptTokenizer:
                 "the positions of tokens in the text are unknown, because the tokenizer is a slow (Python) "
                 "tokenizer, which returns no offsets; save a fast tokenizer (tokenizer.json)"
             )
-        cut = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        with panics_as_errors():
+            cut = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return Tokenized(tuple(cut.input_ids), tuple(end for _, end in cut.offset_mapping))
 
     def encode(self, prompt: Prompt) -> list[int]:
@@ -203,7 +205,8 @@ class PromptTokenizer:
         return rendered[0] if rendered[0].startswith(bos) else bos + rendered[0]
 
     def _token_ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        with panics_as_errors():
+            ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
     def _leading_specials(self) -> list[int]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from pytest_sway.requests import RequestError
 
 _MOST_GROWTH = 64
 """Characters that all replacements together may make of one; those of well-known tokenizers make 1 to 4."""
@@ -19,8 +22,25 @@ def checked_tokenizer(tokenizer: Any) -> Any:
     """
     if fault := rules_fault(tokenizer):
         raise ValueError(fault)
-    tokenizer("a", verbose=False)
+    with panics_as_errors():
+        tokenizer("a", verbose=False)
     return tokenizer
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Turn a panic of the tokenizer's library into a RequestError: it is no Exception, and would end pytest.
+
+    A regular expression that backtracks too often ends so (Oniguruma's retry limit).
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # pyo3's class has no module that could be imported
+            raise
+        raise RequestError(
+            f"the tokenizer cannot split a text: {error}. Check the rules in its tokenizer.json"
+        ) from None
 
 
 def rules_fault(tokenizer: Any) -> str:

@@ -232,10 +232,13 @@ def _invalid_alpha(config: Config, _: Shapes) -> str | None:
     if not _is_lora(config):
         return None
     pattern = config.get("alpha_pattern")
-    values = {"lora_alpha": config.get("lora_alpha"), **(pattern if isinstance(pattern, dict) else {})}
+    values = {"lora_alpha": config.get("lora_alpha")}
+    if isinstance(pattern, dict):
+        values |= {f"alpha_pattern: {name}": value for name, value in pattern.items()}
     for name, value in values.items():
         if value is not None and not (_is_number(value) and -_LARGEST_ALPHA <= value <= _LARGEST_ALPHA):
-            return f"{ADAPTER_CONFIG} sets {name}: {describe(value)}; expected a number of usual size"
+            what = f"{ADAPTER_CONFIG} sets {name}: {describe(value)}"
+            return f"{what}; expected a number from -{_LARGEST_ALPHA:g} to {_LARGEST_ALPHA:g}"
     return None
 
 

@@ -119,9 +119,9 @@ def test_a_config_that_is_not_mlx_lms(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"lora_alpha": "16"}, "lora_alpha is '16'; expected a number"),
+        ({"lora_alpha": "16"}, "lora_alpha: '16'; expected a number"),
         ({"lora_alpha": None}, "lora_alpha is None; expected a number"),
-        ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj is 'x'; expected a number"),
+        ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern: q_proj: 'x'; expected a number"),
         ({"rank_pattern": ["q_proj"]}, "rank_pattern is"),
         ({"rank_pattern": {"(": 4}}, "which is not a valid regular expression"),
         ({"target_modules": 5}, "target_modules is 5; expected a string or a list of strings"),

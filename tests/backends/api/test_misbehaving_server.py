@@ -145,6 +145,14 @@ def test_a_slow_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(server.asked) == 1
 
 
+def test_a_redirect_is_not_followed() -> None:
+    """Another server would be given the texts, and on the same host the key."""
+    with running(Scripted((200, GOOD))) as elsewhere:
+        sent_on = (307, {}, {"Location": f"{elsewhere.url}/v1/completions"})
+        assert "307" in failure(Scripted(sent_on), RequestError, key="sk-secret")
+    assert elsewhere.asked == []
+
+
 def test_a_key_that_a_server_repeats_is_not_shown() -> None:
     says = failure(
         Scripted((401, {"error": "Incorrect API key provided: sk-secret"})), BackendError, key="sk-secret"

@@ -83,6 +83,15 @@ def test_a_template_that_does_not_render_a_prompt_is_refused(
     assert str(found.value).startswith("the chat template ")
 
 
+@pytest.mark.parametrize(
+    "expression", ["''.__class__.__mro__", "cycler.__init__.__globals__.os.getpid()", "messages.append(1)"]
+)
+def test_a_template_reaches_nothing_of_python(expression: str) -> None:
+    template = "{{ " + expression + " }}" + loop("m['content']")
+    with pytest.raises(RequestError, match=r"is unsafe\.$"):
+        tokens(template).encode(ASKED)
+
+
 def test_turns_may_be_written_as_json() -> None:
     as_json = "{% for m in messages %}{'role': '{{ m['role'] }}', 'text': '{{ m['content'] }}'}{% endfor %}"
     assert tokens(as_json, adds_bos=False).rendered_text(ASKED) == (

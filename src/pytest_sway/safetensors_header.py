@@ -6,6 +6,8 @@ The format: eight bytes with the length of the header (little-endian), the heade
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,15 @@ Shapes = dict[str, tuple[int, ...]]
 _PREFIX = 8
 _LONGEST = 100_000_000
 """Bytes that a header may have; safetensors itself allows no more."""
+_BITS = {
+    **dict.fromkeys(["F4"], 4),
+    **dict.fromkeys(["F6_E2M3", "F6_E3M2"], 6),
+    **dict.fromkeys(["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"], 8),
+    **dict.fromkeys(["I16", "U16", "F16", "BF16"], 16),
+    **dict.fromkeys(["I32", "U32", "F32"], 32),
+    **dict.fromkeys(["I64", "U64", "F64", "C64"], 64),
+}
+"""Of a number of each dtype; later versions of the format may have others."""
 _LFS = b"version https://git-lfs"
 _PICKLED = (b"PK", b"\x80")
 """Beginnings of the files that torch.save writes: a zip archive, or a pickle."""
@@ -71,6 +82,28 @@ def _header_length(start: bytes, size: int) -> int:
     return length
 
 
+def _size(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError
+    return value
+
+
+def _offsets(entries: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, entry["data_offsets"]) for name, entry in entries.items())
+
+
+def _check_parts(entries: Mapping[str, Any], shapes: Shapes, parts: Mapping[str, tuple[int, int]]) -> None:
+    """Raise ValueError unless each tensor has the bytes that its shape needs, and none of another's."""
+    before = 0
+    for name, (begin, end) in sorted(parts.items(), key=lambda part: part[1]):
+        bits = _BITS.get(entries[name]["dtype"])
+        if begin != before or end < begin:
+            raise ValueError
+        if bits is not None and math.prod(shapes[name]) * bits != (end - begin) * 8:
+            raise ValueError
+        before = end
+
+
 def _parse_header(header: bytes, held: int | None) -> Shapes:
     """The shapes that a header names.
 
@@ -81,10 +114,13 @@ def _parse_header(header: bytes, held: int | None) -> Shapes:
     try:
         entries: dict[str, Any] = json.loads(header)
         entries.pop("__metadata__", None)
-        shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()}
+        shapes = {name: tuple(map(_size, entry["shape"])) for name, entry in entries.items()}
         if held is None:
             return shapes
-        needed = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+        parts = {name: (_size(begin), _size(end)) for name, (begin, end) in _offsets(entries)}
+        needed = max((end for _, end in parts.values()), default=0)
+        if needed <= held:
+            _check_parts(entries, shapes, parts)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise HeaderError(
             "is not a safetensors file: its header is not valid. Save or download it again"

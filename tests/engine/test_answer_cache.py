@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pytest_sway.backends.fake import FakeBackend
 from pytest_sway.engine.answer_keys import key_of
-from pytest_sway.engine.disk_cache import FILE, DiskCache, clear, folder
+from pytest_sway.engine.disk_cache import FILE, DiskCache, _checksum, clear, folder
 from pytest_sway.engine.engine import Engine
 from pytest_sway.engine.memory_cache import MemoryCache
 from pytest_sway.requests import (
@@ -165,7 +165,8 @@ def test_what_is_no_number_is_not_kept(store: DiskCache, answer: Any) -> None:
 @pytest.mark.parametrize("request_", [MOVED, SCORED, WRITTEN], ids=["moved", "scored", "written"])
 def test_a_foreign_value_is_no_answer(store: DiskCache, request_: Request[Any], text: str) -> None:
     with sqlite3.connect(store.path) as base:
-        base.execute("INSERT INTO answers VALUES (?, ?, 0)", (b"key", text))
+        value = f"{_checksum(b'key', text.encode())} {text}"
+        base.execute("INSERT INTO answers VALUES (?, ?, 0)", (b"key", value))
     found = store.get({b"key": request_})
     if (request_, text) == (SCORED, "[0.5, 2, 1.5]"):
         assert found == {b"key": CompletionScore(0.5, 2, 1.5)}
@@ -177,6 +178,37 @@ def test_a_foreign_value_is_no_answer(store: DiskCache, request_: Request[Any], 
     assert note.endswith("could not be read; they were recomputed")
     store.put({b"key": 0.25})
     assert store.get({b"key": MOVED}) == {b"key": 0.25}
+
+
+def test_a_byte_that_changed_on_disk_is_no_other_answer(store: DiskCache) -> None:
+    store.put({b"key": 0.25, b"another": 0.5})
+    for change in (
+        "replace(value, '0.25', '0.75')",
+        "(SELECT value FROM answers WHERE key = CAST('another' AS BLOB))",
+    ):
+        with sqlite3.connect(store.path) as base:
+            base.execute(f"UPDATE answers SET value = {change} WHERE key = CAST('key' AS BLOB)")
+        assert store.get({b"key": MOVED}) == {}
+        store.put({b"key": 0.25})
+        assert store.get({b"key": MOVED}) == {b"key": 0.25}
+
+
+def test_a_view_or_a_trigger_is_never_run(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as base:
+        base.execute(
+            "CREATE VIEW answers (key, value, day) AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 "
+            "FROM n) SELECT x, x, x FROM n"
+        )
+    store = DiskCache(tmp_path)
+    assert "was recreated" in " ".join(store.notes())
+    assert store.get({b"key": MOVED}) == {}
+    with sqlite3.connect(store.path) as base:
+        base.execute("CREATE TRIGGER one BEFORE INSERT ON answers BEGIN SELECT raise(ABORT, 'no'); END")
+    store.close()
+    store = DiskCache(tmp_path)
+    store.put({b"key": 0.5})
+    assert store.get({b"key": MOVED}) == {b"key": 0.5}
+    store.close()
 
 
 def test_a_file_that_is_no_database_is_made_anew(tmp_path: Path) -> None:

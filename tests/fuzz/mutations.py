@@ -91,7 +91,27 @@ def documents(sound: Sequence[Any], write: Callable[[Any], bytes]) -> st.SearchS
 
 
 def json_documents(*sound: Any) -> st.SearchStrategy[bytes]:
-    return documents(sound, write_json)
+    return documents(sound, write_json) | _nested_json(sound)
+
+
+@st.composite
+def _nested_json(draw: st.DrawFn, sound: Sequence[Any]) -> bytes:
+    """A value is exchanged for lists or objects in each other, as deep as a reader's stack or deeper."""
+    value = copy.deepcopy(draw(st.sampled_from(list(sound))))
+    *above, key = draw(st.sampled_from(_places(value))) or (None,)
+    depth, opens, ends = draw(st.sampled_from(_DEPTHS)), *draw(st.sampled_from([("[", "]"), ('{"x":', "}")]))
+    nested = opens * depth + "1" + ends * depth
+    if key is None:
+        return nested.encode()
+    holder = value
+    for step in above:
+        holder = holder[step]
+    holder[key] = _MARK
+    return json.dumps(value).replace(json.dumps(_MARK), nested).encode()
+
+
+_DEPTHS = (100, 300, 900, 100_000)
+_MARK = "the nested value"
 
 
 def yaml_documents(*sound: Any) -> st.SearchStrategy[bytes]:

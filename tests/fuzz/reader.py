@@ -84,6 +84,8 @@ def _watched(own: Path | None) -> Iterator[None]:
         raise TimeoutError(f"still reading after {SECONDS:g} s")
 
     _effects.clear()
+    compiled = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # a module that is imported late is compiled, and that is no effect
     before = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     signal.setitimer(signal.ITIMER_REAL, _WAITING_SECONDS)
@@ -96,6 +98,7 @@ def _watched(own: Path | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.dont_write_bytecode = compiled
     assert not _effects, _effects
 
 

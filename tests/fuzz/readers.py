@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from tests.fuzz import document_readers, pack_readers, spec_readers, trace_readers, training_file_readers
+from tests.fuzz import (
+    cache_readers,
+    document_readers,
+    pack_readers,
+    result_readers,
+    spec_readers,
+    trace_readers,
+    trainer_readers,
+    training_file_readers,
+)
 from tests.fuzz.reader import Reader
 
-_GROUPS = (
-    spec_readers.READERS,
-    training_file_readers.READERS,
-    document_readers.READERS,
-    pack_readers.READERS,
-    trace_readers.READERS,
+_MODULES = (
+    spec_readers,
+    training_file_readers,
+    document_readers,
+    pack_readers,
+    trace_readers,
+    result_readers,
+    trainer_readers,
+    cache_readers,
 )
-READERS: dict[str, Reader] = {reader.name: reader for group in _GROUPS for reader in group}
+READERS: dict[str, Reader] = {reader.name: reader for module in _MODULES for reader in module.READERS}

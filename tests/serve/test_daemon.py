@@ -174,7 +174,7 @@ def test_it_stops_when_it_is_told(daemons) -> None:
     began = time.monotonic()
     one.process.wait(40)
     assert time.monotonic() - began < 30
-    answers = Path(one.process.args[-1]) / "answers" / "answers-2.sqlite"
+    answers = Path(one.process.args[-1]) / "answers" / "answers-3.sqlite"
     assert answers.is_file()
 
 

@@ -50,7 +50,7 @@ def test_killed_at_random_moments_it_goes_on(tmp_path: Path) -> None:
         thread.join(30)
         psutil.wait_procs(worker, timeout=30)
         assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in worker)
-        _check_store(tmp_path / "answers" / "answers-2.sqlite")
+        _check_store(tmp_path / "answers" / "answers-3.sqlite")
     daemon = start(tmp_path)
     found = [json.dumps(daemon.client.run(_fresh(seed), PATH)["score"]) for seed in (0, 0)]
     assert found[0] == found[1]

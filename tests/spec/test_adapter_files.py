@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -208,6 +209,36 @@ def test_shapes_are_those_that_safetensors_writes(
     path = tmp_path_factory.mktemp("file") / "file"
     path.write_bytes(save({name: np.zeros(shape, np.float32) for name, shape in expected.items()}))
     assert tensor_shapes(path) == expected
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]},
+        {"dtype": "F16", "shape": [2], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [-1, -2], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": ["2"], "data_offsets": [0, 8]},
+        {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]},
+        {"dtype": "F32", "shape": [2], "data_offsets": [0, 8, 8]},
+        {"dtype": ["F32"], "shape": [2], "data_offsets": [0, 8]},
+    ],
+)
+def test_a_header_that_contradicts_itself(tmp_path: Path, entry: dict[str, Any]) -> None:
+    header = json.dumps({"w": entry}).encode()
+    (tmp_path / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(HeaderError, match="its header is not valid"):
+        tensor_shapes(tmp_path / WEIGHTS)
+
+
+def test_tensors_that_share_bytes(tmp_path: Path) -> None:
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    header = json.dumps({"a": entry, "b": entry}).encode()
+    (tmp_path / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(HeaderError, match="its header is not valid"):
+        tensor_shapes(tmp_path / WEIGHTS)
 
 
 @pytest.mark.parametrize("length", [0x80, 0x180, int.from_bytes(b"PK", "little")])

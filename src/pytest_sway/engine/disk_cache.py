@@ -3,7 +3,7 @@
 One SQLite file, in ``$SWAY_NULL_CACHE_DIR``, else ``$XDG_CACHE_HOME/pytest-sway``, else
 ``~/.cache/pytest-sway``; ``SWAY_DISABLE_NULL_CACHE=1`` keeps nothing. Answers are written every few
 seconds and at the end of a round, each time in one transaction, so processes may share the file, and one that
-is killed has lost seconds. Values are JSON; nothing is run.
+is killed has lost seconds. Values are a checksum and JSON; nothing is run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,13 +21,14 @@ from typing import Any
 
 from pytest_sway.requests import Completion, CompletionScore, Divergence, Generate, Generation, Request
 
-FILE = "answers-2.sqlite"
+FILE = "answers-3.sqlite"
 MOST_BYTES = 256 << 20
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS answers "
     "(key BLOB PRIMARY KEY, value TEXT NOT NULL, day INTEGER NOT NULL) WITHOUT ROWID"
 )
-_COLUMNS = [b"key", b"value", b"day"]
+_SCHEMA = [(_TABLE.replace("IF NOT EXISTS ", "").encode(),)]
+"""All that the file defines: a view or a trigger that stands in it would be run by a query."""
 _DAY = 86400
 _WAIT_S = 20
 _FLUSH_EVERY_S = 5.0
@@ -95,7 +97,7 @@ class DiskCache:
                 marks = ",".join("?" * len(part))
                 sql = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608 - marks alone
                 for key, value in self._base.execute(sql, part):
-                    answer = from_json(keys[key], value)
+                    answer = from_json(keys[key], _checked_text(key, value))
                     if answer is None:
                         self._unreadable += 1
                     else:
@@ -109,7 +111,8 @@ class DiskCache:
         if self._base is None:
             return
         today = int(time.time()) // _DAY
-        rows = [(key, text, today) for key, answer in answers.items() if (text := to_json(answer))]
+        texts = {key: text for key, answer in answers.items() if (text := to_json(answer))}
+        rows = [(key, f"{_checksum(key, text.encode())} {text}", today) for key, text in texts.items()]
         try:
             with self._base:
                 self._base.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
@@ -149,9 +152,8 @@ class DiskCache:
         try:
             with base:
                 base.execute(_TABLE)
-                columns = [row[1] for row in base.execute("PRAGMA table_info(answers)")]
-                if columns != _COLUMNS:
-                    raise sqlite3.DatabaseError(f"its columns are {columns}")
+                if base.execute("SELECT sql FROM sqlite_master").fetchall() != _SCHEMA:
+                    raise sqlite3.DatabaseError("it defines other tables")
                 self._shrink(base, self._most)
         except BaseException:
             base.close()
@@ -195,6 +197,17 @@ def _is_broken(error: Exception) -> bool:
 
 def _chunks(keys: Sequence[bytes]) -> list[Sequence[bytes]]:
     return [keys[i : i + _CHUNK] for i in range(0, len(keys), _CHUNK)]
+
+
+def _checksum(key: bytes, text: bytes) -> str:
+    """8 hex digits over a key and its answer: a byte that changed on disk is no other answer."""
+    return f"{zlib.crc32(key + text):08x}"
+
+
+def _checked_text(key: bytes, value: Any) -> bytes | None:
+    """An entry's JSON; None where its checksum is not that of its content."""
+    checksum, _, text = value.partition(b" ") if isinstance(value, bytes) else (b"", b"", b"")
+    return text if checksum == _checksum(key, text).encode() else None
 
 
 def to_json(answer: Any) -> str:

@@ -110,7 +110,7 @@ def test_a_server_that_is_killed_while_a_probe_asks_it(tmp_path: Path) -> None:
     with vllm_server(tmp_path, port=port) as server:
         (tmp_path / "sway.yaml").write_text(yaml.safe_dump(suite(server.url, null_folder)), "utf-8")
         going = run(tmp_path)
-        cache = tmp_path / "cache" / "pytest-sway" / "answers-2.sqlite"
+        cache = tmp_path / "cache" / "pytest-sway" / "answers-3.sqlite"
         threading.Thread(target=going.stdout.read if going.stdout else time.sleep, daemon=True).start()
         end = time.monotonic() + 120
         while time.monotonic() < end and not (cache.exists() and _answers(cache) > 10):

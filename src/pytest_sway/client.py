@@ -154,7 +154,7 @@ class ServeClient:
     def _object(self, text: str) -> dict[str, Any]:
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise self._not_served(text)
@@ -208,7 +208,7 @@ def _body(spec: Mapping[str, Any], spec_path: str | Path | None, seed: int | Non
 def _refused(response: httpx.Response) -> ServeClientError:
     try:
         content = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     fault = content.get("error") if isinstance(content, dict) else None
     message = fault or response.text[:_LONGEST]

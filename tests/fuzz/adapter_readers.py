@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from pytest_sway.spec.identical_adapters import identical_adapters
 from pytest_sway.spec_generation.adapter_folder import find_base, longest_dialogue, training_files
 from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.watch.adapter_folders import adapter_digest, why_incomplete
-from tests.fuzz.mutations import json_documents
+from tests.fuzz.mutations import json_documents, write_json
 from tests.fuzz.reader import Reader
 from tests.fuzz.safetensors_files import safetensors_files
 from tests.support.written_adapters import CONFIG, weights
@@ -109,17 +108,15 @@ def _beside(name: str, content: bytes) -> Callable[[Path], None]:
     return write
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value).encode()
-
-
 READERS = [
     Reader("adapter-config", f"adapter/{ADAPTER_CONFIG}", _read_peft, _REFUSALS,
-           json_documents(_FULL, _FULL, CONFIG, _OTHER), _beside(ADAPTER_WEIGHTS, weights(0))),
+           json_documents(_FULL, _FULL, CONFIG, _OTHER), _beside(ADAPTER_WEIGHTS, weights(0)),
+           [write_json(_FULL), write_json(CONFIG)]),
     Reader("adapter-weights", f"adapter/{ADAPTER_WEIGHTS}", _read_peft_weights, _REFUSALS,
-           safetensors_files(weights(0), weights(1), _HALF), _beside(ADAPTER_CONFIG, _json(CONFIG))),
+           safetensors_files(weights(0), weights(1), _HALF), _beside(ADAPTER_CONFIG, write_json(CONFIG)),
+           [weights(0), _HALF]),
     Reader("mlx-config", f"adapter/{ADAPTER_CONFIG}", _read_mlx, _REFUSALS, json_documents(_MLX),
-           _beside(MLX_WEIGHTS, _MLX_WEIGHTS)),
+           _beside(MLX_WEIGHTS, _MLX_WEIGHTS), [write_json(_MLX)]),
     Reader("mlx-weights", f"adapter/{MLX_WEIGHTS}", _read_mlx_weights, _REFUSALS,
-           safetensors_files(_MLX_WEIGHTS), _beside(ADAPTER_CONFIG, _json(_MLX))),
+           safetensors_files(_MLX_WEIGHTS), _beside(ADAPTER_CONFIG, write_json(_MLX)), [_MLX_WEIGHTS]),
 ]  # fmt: skip

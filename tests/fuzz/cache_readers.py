@@ -122,13 +122,13 @@ def _lines(records: Any) -> bytes:
 _PORTABLE = [json.loads(line) for line in _portable_file().splitlines()]
 
 READERS = [
-    Reader("answer-cache", FILE, _read_cache, (), _CACHES, writes=True),
+    Reader("answer-cache", FILE, _read_cache, (), _CACHES, sound=[_FILE], writes=True),
     Reader(
         "changed-answer-cache", FILE, _read_changed_cache, (), _overwritten() | changed_bytes([_FILE]),
-        writes=True,
+        sound=[_FILE], writes=True,
     ),
     Reader(
         "portable-answers", "portable-answers.jsonl", _read_portable, (PortableAnswersError,),
-        changed_value([_PORTABLE]).map(_lines) | changed_bytes([_portable_file()]),
+        changed_value([_PORTABLE]).map(_lines) | changed_bytes([_portable_file()]), sound=[_portable_file()],
     ),
 ]  # fmt: skip

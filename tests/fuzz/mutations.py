@@ -48,14 +48,14 @@ def changed_value(draw: st.DrawFn, sound: Sequence[Any]) -> Any:
     for _ in range(draw(st.integers(0, 3))):
         *above, key = draw(st.sampled_from(_places(value))) or (None,)
         if key is None:
-            value = draw(values)
+            value = copy.deepcopy(draw(values))
             continue
         holder = value
         for step in above:
             holder = holder[step]
         change = draw(st.sampled_from(["exchange", "remove", "rename", "wrap"]))
         if change == "exchange":
-            holder[key] = draw(values)
+            holder[key] = copy.deepcopy(draw(values))  # a later change must not change the next one drawn
         elif change == "wrap":
             holder[key] = draw(st.sampled_from([[holder[key]], {"x": holder[key]}, str(holder[key])]))
         elif change == "remove" or isinstance(holder, list):

@@ -44,6 +44,8 @@ class Reader:
     """Writes what lies beside the file, into the folder that is given."""
     sound: Sequence[bytes] = ()
     """Contents that are read without a refusal."""
+    examples: int = 10_000
+    """Contents of the nightly lane; fewer where a model is loaded for each."""
     writes: bool = False
     """Whether it may write and remove files below that folder."""
 
@@ -84,12 +86,11 @@ def _watched(own: Path | None) -> Iterator[None]:
         raise TimeoutError(f"still reading after {SECONDS:g} s")
 
     _effects.clear()
-    compiled = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # a module that is imported late is compiled, and that is no effect
     before = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     signal.setitimer(signal.ITIMER_REAL, _WAITING_SECONDS)
     _watching, _own = True, own
+    compiled, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of a module that is imported late
     try:
         yield
     finally:

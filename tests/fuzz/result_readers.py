@@ -10,7 +10,7 @@ from pytest_sway.reports import comparison_report, json_report, junit_document, 
 from pytest_sway.result import SuiteResult
 from pytest_sway.suites.comparison_matrix import build_matrix
 from pytest_sway.suites.saved_results import SavedResultError, parse_saved_result, read_saved_result
-from tests.fuzz.mutations import json_documents
+from tests.fuzz.mutations import json_documents, write_json
 from tests.fuzz.reader import Reader
 from tests.support import report_pages
 from tests.support.saved_results import DLM_SWAY_RESULT
@@ -47,7 +47,8 @@ def _reader(name: str, use: Callable[[SuiteResult], None]) -> Reader:
     def read(file: Path) -> None:
         use(read_saved_result(file))
 
-    return Reader(name, "result.json", read, (SavedResultError,), json_documents(*_SOUND))
+    sound = [write_json(one) for one in _SOUND]
+    return Reader(name, "result.json", read, (SavedResultError,), json_documents(*_SOUND), sound=sound)
 
 
 READERS = [_reader("saved-result", _render), _reader("compared-result", _compare)]

@@ -46,10 +46,10 @@ def _fuzz(name: str, folder: Path, examples: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_any_content(name: str, tmp_path: Path) -> None:
-    _fuzz(name, tmp_path, 200)
+    _fuzz(name, tmp_path, READERS[name].examples // 50)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", READERS)
 def test_ten_thousand_contents(name: str, tmp_path: Path) -> None:
-    _fuzz(name, tmp_path, 10_000)
+    _fuzz(name, tmp_path, READERS[name].examples)

@@ -82,7 +82,7 @@ class Evaluator:
             status = self._run(adapter, file, log)
             try:
                 return json.loads(file.read_bytes()), ""
-            except (FileNotFoundError, ValueError):
+            except (FileNotFoundError, ValueError, RecursionError):
                 return None, _fault(status, log)
 
     def _run(self, adapter: Path, file: Path, log: Path) -> int:

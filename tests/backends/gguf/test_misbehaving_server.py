@@ -98,9 +98,26 @@ def fewer(request: dict[str, Any]) -> dict[str, Any]:
     return as_llama({**request, "n_probs": 3})
 
 
+def changed(request: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """An answer whose every position has other fields."""
+    answer = as_llama(request)
+    answer["completion_probabilities"] = [{**place, **fields} for place in answer["completion_probabilities"]]
+    return answer
+
+
+TWICE = [{"id": 0, "logprob": math.log(0.25)}] * V
+
+
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
+        (lambda request: ok(changed(request, id=0)), "log-probabilities of 1 tokens that do not match the 1"),
+        (lambda request: ok({"tokens": [3]}), "log-probabilities of 0 tokens that do not match the 1"),
+        (lambda request: ok(changed(request, top_logprobs=TWICE)), "does not name each of its 4 tokens once"),
+        (
+            lambda request: (200, b'{"x": ' + b"[" * 100_000),
+            r"\(status 200\) cannot be read: JSON is nested too deeply",
+        ),
         (lambda request: ok(without_grammar(request)), "generated 2 tokens that do not match the 1 tokens"),
         (lambda request: ok(as_llama(request, (0.4, 0.3, 0.2, 0.0))), "sum to 0.9 instead of 1"),
         (lambda request: ok(fewer(request)), "returned log-probabilities for 3 of the 4 tokens"),
@@ -118,6 +135,19 @@ def fewer(request: dict[str, Any]) -> dict[str, Any]:
 def test_an_answer_that_is_none_is_an_error(reply: Reply, says: str) -> None:
     with served_by(reply) as (client, _), pytest.raises(RequestError, match=says):
         client.logprobs([7], [3], None)
+
+
+def test_a_logarithm_above_0_is_no_probability() -> None:
+    says = "returned 3.5, which is not a valid log-probability"
+    reply: Reply = lambda request: ok(changed(request, logprob=3.5))  # noqa: E731
+    with served_by(reply) as (client, _), pytest.raises(RequestError, match=says):
+        client.target_logprobs([7], [3], None)
+
+
+def test_an_id_that_no_tokenizer_has() -> None:
+    says = "returned 1099511627776 as a token id"
+    with served_by(lambda _: ok({"tokens": [2**40]})) as (client, _), pytest.raises(RequestError, match=says):
+        client.greedy([7], 5, None)
 
 
 def test_a_connection_that_is_cut_ends_the_run() -> None:

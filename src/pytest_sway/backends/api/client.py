@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from pytest_sway.backends.api.answers import (
 )
 from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer, ServerLostError
 from pytest_sway.backends.base import BackendError, ServerUsage
+from pytest_sway.backends.server_json import check_token_ids, decode_answer, token_id
 from pytest_sway.requests import RequestError
 from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 
@@ -37,7 +38,6 @@ _GREEDY = {
 _GREEDY_VLLM = {"top_k": 0, "min_p": 0, "repetition_penalty": 1}
 _ID_PREFIX = "token_id:"
 _IDS_AS_TOKENS = {"return_tokens_as_token_ids": True}
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class CompletionsClient:
         if answer.status != 200:
             raise _failure(answer, "/v1/models")
         try:
-            return msgspec.json.decode(answer.content, type=ModelList).data
+            return decode_answer(answer.content, ModelList).data
         except msgspec.MsgspecError as error:
             raise BackendError(f"the server's list of models (/v1/models) cannot be read: {error}") from error
 
@@ -92,7 +92,7 @@ class CompletionsClient:
         if answer.status != 200:
             return None
         try:
-            return msgspec.json.decode(answer.content, type=TokenizeAnswer).tokens
+            return decode_answer(answer.content, TokenizeAnswer).tokens
         except msgspec.MsgspecError:
             return None
 
@@ -141,7 +141,8 @@ class CompletionsClient:
         _forced(ids, choice)
         places = (choice.prompt_logprobs or [])[text.first + 1 :]
         return [
-            _likeliest({int(t): one.logprob for t, one in (place or {}).items()}, count) for place in places
+            _likeliest({token_id(t): one.logprob for t, one in (place or {}).items()}, count)
+            for place in places
         ]
 
     def chosen_logprobs(self, model: str, ids: Sequence[int], chosen: Sequence[int]) -> np.ndarray:
@@ -161,6 +162,7 @@ class CompletionsClient:
         (choice,) = self._complete(model, [ids], {"max_tokens": count, "return_token_ids": True})
         if choice.token_ids is None or len(choice.token_ids) > count:
             raise RequestError("the server does not return the generated token ids (return_token_ids)")
+        check_token_ids(choice.token_ids)
         return choice.token_ids
 
     def _prompt_logprobs(self, model: str, texts: Sequence[list[int]]) -> list[list[float]]:
@@ -192,7 +194,7 @@ class CompletionsClient:
         if answer.status != 200:
             raise _failure(answer, _COMPLETIONS, model)
         try:
-            found = msgspec.json.decode(answer.content, type=CompletionAnswer)
+            found = decode_answer(answer.content, CompletionAnswer)
         except msgspec.MsgspecError as error:
             raise RequestError(f"the server's answer cannot be read: {error}") from error
         if found.model not in ("", model):
@@ -260,10 +262,7 @@ def _top(choice: Choice, count: int) -> LikeliestTokens:
             "the server returns the top tokens as text, which does not identify them (it does not support "
             "return_tokens_as_token_ids)"
         )
-    try:
-        return _likeliest({int(name.removeprefix(_ID_PREFIX)): nats for name, nats in named.items()}, count)
-    except ValueError as error:
-        raise RequestError(f"the server returned a token without an id: {error}") from error
+    return _likeliest({token_id(name.removeprefix(_ID_PREFIX)): nats for name, nats in named.items()}, count)
 
 
 def _likeliest(named: Mapping[int, float], count: int) -> LikeliestTokens:

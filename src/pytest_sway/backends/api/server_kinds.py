@@ -11,6 +11,7 @@ import msgspec
 
 from pytest_sway.backends.api.answers import ServedModel, Version
 from pytest_sway.backends.api.http_session import HttpSession, ServerAnswer
+from pytest_sway.backends.server_json import decode_answer
 
 _NO_SCORES = "does not return log-probabilities of prompt tokens"
 _USE_FILES = "evaluate the model files with kind: hf or kind: gguf"
@@ -62,7 +63,7 @@ def server_version(session: HttpSession, models: Sequence[ServedModel]) -> str:
     answer = session.get("/version")
     try:
         if answer.status == 200:
-            return f"{name} {msgspec.json.decode(answer.content, type=Version).version}"
+            return f"{name} {decode_answer(answer.content, Version).version}"
     except msgspec.MsgspecError:
         pass
     return name
@@ -73,5 +74,5 @@ def _entries(answer: ServerAnswer) -> list[dict[str, Any]]:
     try:
         found = json.loads(answer.content)["data"]
         return [entry for entry in found if isinstance(entry, dict)]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []

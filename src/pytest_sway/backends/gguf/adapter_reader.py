@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.gguf.header_check import check_header
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout
 from pytest_sway.backends.hf.adapter_files.plain_lora_modules import LoraModule, check_finite
 from pytest_sway.backends.hf.error_text import error_line
@@ -48,6 +49,7 @@ def read_adapter(path: Path, layout: TensorLayout, config: Any) -> GGUFAdapter:
         BackendError: it cannot be read, is no LoRA, or does not fit the base.
     """
     try:
+        check_header(path)
         reader = gguf.GGUFReader(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

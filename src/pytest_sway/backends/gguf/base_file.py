@@ -12,6 +12,7 @@ import gguf
 from transformers import AutoConfig, AutoTokenizer
 
 from pytest_sway.backends.base import BackendError, ModelKey
+from pytest_sway.backends.gguf.header_check import check_header
 from pytest_sway.backends.gguf.model_writer import write_model
 from pytest_sway.backends.gguf.tensor_layout import TensorLayout, layout_of
 from pytest_sway.backends.hf.base_model.base_model import BaseModel
@@ -70,6 +71,7 @@ def _of_file(key: ModelKey) -> BaseFile:
             f"{path} is one part of a split file; merge the parts with llama.cpp's llama-gguf-split"
         )
     try:
+        check_header(path)
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         types = Counter(tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors)

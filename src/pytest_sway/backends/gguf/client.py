@@ -7,22 +7,24 @@ it say for each token what the model's distribution was before the grammar.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
 import numpy as np
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.backends.server_json import Answer, check_token_ids, decode_answer
 from pytest_sway.requests import RequestError
 
 _LEAST_NATS = float(np.log(np.finfo(np.float32).smallest_subnormal))
 """Log-probability of a token whose probability is 0 in fp32: the server says none that is less."""
+_MOST_NATS = 1e-3
+"""A little more than 0: the arithmetic of half-precision."""
 _TIMEOUT_S = 600.0
 _MOST_LOGPROBS = 1 << 17
 """In one answer; the server takes about 1.5 kB for each while it writes it."""
 _TOTAL_ERROR = 1e-3
-Answer = TypeVar("Answer")
 
 
 class ServerError(RequestError):
@@ -165,6 +167,7 @@ class LlamaClient:
             BackendError: there is no server any more.
         """
         answer = self._complete(ids, adapter, n_predict=count)
+        check_token_ids(answer.tokens)
         return answer.tokens[:-1] if answer.stop_type == "eos" else answer.tokens
 
     def tokenize(self, text: str) -> list[int]:
@@ -192,7 +195,7 @@ class LlamaClient:
         try:
             response = self._http.get(path)
             if response.status_code == httpx.codes.OK:
-                return msgspec.json.decode(response.content, type=answer)
+                return decode_answer(response.content, answer)
         except httpx.HTTPError as error:
             raise BackendError(f"the llama.cpp server at {self.url} does not answer: {error}") from error
         except msgspec.MsgspecError as error:
@@ -219,7 +222,13 @@ class LlamaClient:
                 f"the server generated {len(answer.tokens)} tokens that do not match the {len(targets)} "
                 "tokens of the grammar. This version of llama.cpp does not support grammars of token ids"
             )
-        return answer.completion_probabilities
+        found = answer.completion_probabilities
+        if [place.id for place in found] != list(targets):
+            raise RequestError(
+                f"the server returned log-probabilities of {len(found)} tokens that do not match the "
+                f"{len(targets)} tokens that it generated"
+            )
+        return found
 
     def _distributions(
         self, ids: Sequence[int], targets: Sequence[int], adapter: AdapterScale | None
@@ -240,7 +249,10 @@ class LlamaClient:
         return np.stack([self._distribution(self._next(text, adapter)) for text in texts])
 
     def _next(self, ids: Sequence[int], adapter: AdapterScale | None) -> Position:
-        return self._complete(ids, adapter, n_predict=1, n_probs=self._vocabulary).completion_probabilities[0]
+        answer = self._complete(ids, adapter, n_predict=1, n_probs=self._vocabulary)
+        if not answer.completion_probabilities:
+            raise RequestError("the server returned no log-probabilities for the next token")
+        return answer.completion_probabilities[0]
 
     def _distribution(self, place: Position) -> np.ndarray:
         found = place.top_logprobs
@@ -249,8 +261,13 @@ class LlamaClient:
                 f"the server returned log-probabilities for {len(found)} of the {self._vocabulary} tokens of "
                 "a position"
             )
+        ids = [one.id for one in found]
+        if set(ids) != set(range(self._vocabulary)):
+            raise RequestError(
+                f"the server's answer does not name each of its {self._vocabulary} tokens once"
+            )
         row = np.empty(self._vocabulary, np.float32)
-        row[[one.id for one in found]] = [_nats(one.logprob) for one in found]
+        row[ids] = [_nats(one.logprob) for one in found]
         total = float(np.exp(row.astype(np.float64)).sum())
         if not abs(total - 1.0) < _TOTAL_ERROR:  # nor with a NaN
             raise RequestError(
@@ -282,8 +299,8 @@ class LlamaClient:
             raise BackendError(f"the llama.cpp server stopped answering: {error}") from error
         try:
             if response.status_code == httpx.codes.OK:
-                return msgspec.json.decode(response.content, type=answer)
-            refusal = msgspec.json.decode(response.content, type=ErrorAnswer).error.message
+                return decode_answer(response.content, answer)
+            refusal = decode_answer(response.content, ErrorAnswer).error.message
         except msgspec.MsgspecError as error:
             status = f"status {response.status_code}"
             raise RequestError(f"the llama.cpp server's answer ({status}) cannot be read: {error}") from error
@@ -293,4 +310,6 @@ class LlamaClient:
 
 def _nats(found: float | None) -> float:
     """A log-probability as the server writes it; of a probability of 0 it is no number, or none of JSON's."""
+    if found is not None and found > _MOST_NATS:
+        raise RequestError(f"the server returned {found:g}, which is not a valid log-probability")
     return _LEAST_NATS if found is None else max(found, _LEAST_NATS)

@@ -11,6 +11,7 @@ from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.base_model.architecture import check_causal_language_model
 from pytest_sway.backends.hf.base_model.checkpoint import MODEL_CONFIG, read_checkpoint
 from pytest_sway.backends.hf.hub_cache import model_snapshot
+from pytest_sway.text.message_parts import describe
 
 MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 """Which files make a model what it is."""
@@ -37,15 +38,20 @@ def eos_token_ids(folder: Path) -> tuple[int, ...]:
     """Tokens that end what the model of a folder writes: those of its generation config, else of its config.
 
     Raises:
-        BackendError: the file cannot be read.
+        BackendError: the file cannot be read, or names no ids.
     """
     own = (folder / _GENERATION_CONFIG).is_file()
     file = folder / (_GENERATION_CONFIG if own else MODEL_CONFIG)
     try:
         ids = dict(json.loads(file.read_text(encoding="utf-8"))).get("eos_token_id")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BackendError(f"{file} cannot be read: {error}") from error
-    return tuple(ids) if isinstance(ids, list) else () if ids is None else (ids,)
+    found = tuple(ids) if isinstance(ids, list) else () if ids is None else (ids,)
+    if not all(type(one) is int for one in found):
+        raise BackendError(
+            f"{file}: eos_token_id is {describe(ids)}, but it must be an integer or a list of integers"
+        )
+    return found
 
 
 def model_folder(key: ModelKey) -> Path:

@@ -54,7 +54,7 @@ def trained_quantization(folder: Path, config: Mapping[str, Any]) -> TrainedQuan
 def _use_qlora(file: Path) -> bool | None:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None  # what is wrong with it matters to the probes that read it
     value = found.get("use_qlora") if isinstance(found, dict) else None
     return value if isinstance(value, bool) else None

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from pytest_sway.backends.base import BackendError
+from pytest_sway.text.message_parts import describe
 
 _MODALITIES = ("vision", "audio", "image", "speech", "video")
 """Words in the names of the sub-configs of a multimodal model."""
 _AUTO_CLASS = "AutoModelForCausalLM"
+_FIELDS = (
+    ("model_type", str, "a string"),
+    ("auto_map", dict, "an object"),
+    ("architectures", list, "a list of names"),
+)
+"""Fields that say what a model is, and what they hold."""
 
 
 def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_remote_code: bool) -> None:
@@ -27,6 +34,7 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    _check_types(folder, config)
     kind = config.get("model_type")
     has_own_code = _AUTO_CLASS in (config.get("auto_map") or {})
     if has_own_code and trust_remote_code:
@@ -52,6 +60,16 @@ def check_causal_language_model(folder: Path, config: dict[str, Any], *, trust_r
     raise BackendError(
         f"{named} {_kind_of_model(folder, config)}; only causal language models can be evaluated"
     )
+
+
+def _check_types(folder: Path, config: dict[str, Any]) -> None:
+    """Raise BackendError for a field whose value is of a kind that transformers never writes."""
+    for field, kind, expected in _FIELDS:
+        value = config.get(field)
+        if value is not None and not isinstance(value, kind):
+            raise BackendError(
+                f"{folder}/config.json: {field} is {describe(value)}, but it must be {expected}"
+            )
 
 
 def modality_configs(config: dict[str, Any]) -> list[str]:

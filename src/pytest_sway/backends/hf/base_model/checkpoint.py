@@ -15,6 +15,8 @@ from pytest_sway.backends.hf.base_model.checkpoint_errors import (
 )
 from pytest_sway.safetensors_header import HeaderError, tensor_shapes
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG
+from pytest_sway.spec.path_lookup import is_file
+from pytest_sway.text.message_parts import describe
 
 MODEL_CONFIG = "config.json"
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -107,7 +109,7 @@ def _refuse_lfs_pointer(file: Path) -> None:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BackendError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise BackendError(f"{file} does not contain a JSON object")
@@ -124,7 +126,7 @@ def _weight_files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
     named = config.get("transformers_weights")
     names = [named] if isinstance(named, str) else [_SINGLE, _INDEX]
     for name in names:
-        if (folder / name).is_file():
+        if is_file(folder / name):
             return _indexed_files(folder / name) if name.endswith(".json") else (folder / name,)
     raise BackendError(missing_weights_message(folder, names[0]))
 
@@ -135,10 +137,10 @@ def _indexed_files(index: Path) -> tuple[Path, ...]:
     if not isinstance(named, dict) or not named or not all(isinstance(name, str) for name in named.values()):
         raise BackendError(f"{index} lists no weight files in weight_map")
     names = sorted(set(named.values()))
-    missing = [name for name in names if not (index.parent / name).is_file()]
+    missing = [name for name in names if not is_file(index.parent / name)]
     if missing:
         raise BackendError(
             f"{index} lists {len(names)} files, but {len(missing)} of them are missing (first: "
-            f"{missing[0]}). Download or copy the missing files"
+            f"{describe(missing[0])}). Download or copy the missing files"
         )
     return tuple(index.parent / name for name in names)

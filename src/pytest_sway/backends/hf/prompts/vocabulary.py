@@ -111,7 +111,7 @@ def has_own_code(folder: Path) -> bool:
     try:
         config = json.loads((folder / _TOKENIZER_CONFIG).read_text(encoding="utf-8"))
         return "AutoTokenizer" in config.get("auto_map", {})
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return False
 
 

@@ -196,8 +196,8 @@ def test_a_byte_that_changed_on_disk_is_no_other_answer(store: DiskCache) -> Non
 def test_a_view_or_a_trigger_is_never_run(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as base:
         base.execute(
-            "CREATE VIEW answers (key, value, day) AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 "
-            "FROM n) SELECT x, x, x FROM n"
+            "CREATE VIEW answers (key, value, day) AS WITH RECURSIVE n(x) AS "
+            "(SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x, x, x FROM n"
         )
     store = DiskCache(tmp_path)
     assert "was recreated" in " ".join(store.notes())

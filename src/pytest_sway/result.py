@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from pytest_sway.user_error import escape_unprintable
+
 JSON = dict[str, Any]
 
 CATEGORY_WEIGHTS: Mapping[str, float] = {
@@ -463,3 +465,6 @@ def null_group(family: str) -> str:
 
 class SwayWarning(UserWarning):
     """A WARN verdict, or something in a spec that is done otherwise than it may expect."""
+
+    def __str__(self) -> str:
+        return escape_unprintable(super().__str__())

@@ -7,10 +7,8 @@ import json
 import os
 import shlex
 import shutil
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -190,9 +188,9 @@ def test_the_cache_of_an_odd_folder(
 ) -> None:
     folder = tmp_path / "c#h?e %41"
     folder.mkdir()
-    with closing(sqlite3.connect(folder / disk_cache.FILE)) as base, base:
-        base.execute("CREATE TABLE answers (key, value)")
-        base.execute("INSERT INTO answers VALUES (1, 2)")
+    store = disk_cache.DiskCache(folder)
+    store.put({b"key": 0.5})
+    store.close()
     monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(folder))
     assert ": 1 answers" in output(capsys, "cache", "info")
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]

@@ -38,8 +38,9 @@ _TOKENIZER = {
     "version": "1.0", "truncation": None, "padding": None,
     "added_tokens": [{"id": 0, "content": "<s>", "single_word": False, "lstrip": False, "rstrip": False,
                       "normalized": False, "special": True}],
-    "normalizer": None, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
-    "post_processor": None, "decoder": {"type": "ByteLevel"},
+    "normalizer": None,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+    "post_processor": None, "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True},
     "model": {"type": "BPE", "unk_token": None, "fuse_unk": False, "byte_fallback": False,
               "vocab": {"<s>": 0, "a": 1, "b": 2, "ab": 3}, "merges": [["a", "b"]]},
 }  # fmt: skip

@@ -55,7 +55,7 @@ def changed_value(draw: st.DrawFn, sound: Sequence[Any]) -> Any:
             holder = holder[step]
         change = draw(st.sampled_from(["exchange", "remove", "rename", "wrap"]))
         if change == "exchange":
-            holder[key] = copy.deepcopy(draw(values))  # a later change must not change the next document
+            holder[key] = copy.deepcopy(draw(values))  # later changes must not reach the strategy
         elif change == "wrap":
             holder[key] = draw(st.sampled_from([[holder[key]], {"x": holder[key]}, str(holder[key])]))
         elif change == "remove" or isinstance(holder, list):

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import strategies as st
 
 from pytest_sway.cli.pack_sessions import PackSession
-from pytest_sway.engine.portable_answers import PortableAnswers, PortableAnswersError, PortableFloor
+from pytest_sway.engine.portable_answers import PortableAnswers, PortableAnswersError
 from pytest_sway.items.suite import load_suite
 from pytest_sway.packs.archive_writing import archive_bytes
 from pytest_sway.packs.errors import PackError
@@ -23,7 +23,6 @@ from pytest_sway.packs.member_names import ANSWERS, GOLDEN, MANIFEST, SOURCE, SP
 from pytest_sway.packs.packing import begin_pack
 from pytest_sway.packs.unpacking import Unpacked, unpack
 from pytest_sway.reports.json_report import payload
-from pytest_sway.requests import Completion, Divergence, Generate, Request, View
 from pytest_sway.result import Verdict
 from pytest_sway.spec.problems import SpecError
 from pytest_sway.spec.yaml_source import read_spec
@@ -43,26 +42,16 @@ _SPEC = {
 }
 _SPECS = [_SPEC, {**{k: v for k, v in _SPEC.items() if k not in _FILES}, "dlm_source": SOURCE}]
 _RESULT = suite(probe("a delta_kl", Verdict.PASS, z_score=4.0), probe("other", Verdict.FAIL))
-_VIEW = View("base")
-_REQUESTS: Mapping[bytes, Request[Any]] = {
-    bytes([1] * 16): Divergence("Who?", _VIEW, _VIEW),
-    bytes([2] * 16): Completion("Who?", "You.", _VIEW),
-    bytes([3] * 16): Generate("Who?", _VIEW, 4),
-}
 _ANSWERS = [
     {"answers": 3, "format": 1, "noise_floor": None, "origin": "a machine"},
-    *(
-        {key.hex(): value}
-        for key, value in zip(_REQUESTS, (0.5, [-1.5, 3, None], ["You.", [1, 2]]), strict=True)
-    ),
+    {"01" * 16: 0.5},
+    {"02" * 16: [-1.5, 3, None]},
+    {"03" * 16: ["You.", [1, 2]]},
 ]
-_FLOOR = {**_ANSWERS[0], "noise_floor": {"base": "b", "variant": "v", "value": [0.1, 0.2]}}
 
 
 def _lines(values: Any) -> bytes:
-    """A line a value; what is no list is one."""
-    each = values if isinstance(values, list) else [values]
-    return "".join(f"{json.dumps(value)}\n" for value in each).encode()
+    return "".join(f"{json.dumps(value)}\n" for value in values).encode()
 
 
 def _members(spec: Any) -> dict[str, bytes]:
@@ -144,14 +133,6 @@ def _read_golden(file: Path) -> None:
     raise PackError(text)
 
 
-def _read_answers(file: Path) -> None:
-    answers = PortableAnswers.read(file)
-    assert answers.get(_REQUESTS).keys() <= _REQUESTS.keys()
-    assert isinstance(answers.floor, PortableFloor | None)
-    answers.noise_floor("b", "v")
-    answers.text()
-
-
 def _beside_packable(folder: Path) -> None:
     _beside(folder)
     if not (folder / "adapter").exists():
@@ -183,16 +164,6 @@ READERS = [
         writes=True,
     ),
     Reader("golden", GOLDEN, _read_golden, (PackError,), json_documents(payload(_RESULT))),
-    Reader(
-        "pack_answers",
-        "answers.jsonl",
-        _read_answers,
-        (PortableAnswersError,),
-        changed_value([_ANSWERS, [_FLOOR, *_ANSWERS[1:]]])
-        .filter(lambda found: isinstance(found, list))
-        .map(_lines)
-        | changed_bytes([_lines(_ANSWERS)]),
-    ),
     Reader(
         "packable_spec",
         SPEC,

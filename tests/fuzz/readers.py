@@ -31,8 +31,6 @@ _MODULES = (
     cache_readers,
     adapter_readers,
     server_readers,
-    gguf_readers,
     watch_readers,
-    model_readers,
 )
 READERS: dict[str, Reader] = {reader.name: reader for module in _MODULES for reader in module.READERS}

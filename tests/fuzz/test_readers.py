@@ -46,7 +46,7 @@ def _fuzz(name: str, folder: Path, examples: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_any_content(name: str, tmp_path: Path) -> None:
-    _fuzz(name, tmp_path, READERS[name].examples // 50)
+    _fuzz(name, tmp_path, READERS[name].examples // 100)
 
 
 @pytest.mark.nightly

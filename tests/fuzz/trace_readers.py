@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pytest_sway.items import marks
 from pytest_sway.items.item_key import InvalidMark
 from pytest_sway.reports import trace_report
-from pytest_sway.user_error import UserError, escape_unprintable
+from pytest_sway.text.width import without_control_characters
+from pytest_sway.user_error import UserError
 from tests.fuzz.mutations import changed_bytes, changed_value, json_documents
 from tests.fuzz.reader import Reader
 
@@ -41,7 +42,7 @@ def _lines(events: list[Any]) -> bytes:
 def _read_trace(file: Path) -> None:
     report = trace_report.read_trace(file)
     lines = trace_report.terminal(report)
-    assert all(escape_unprintable(line) == line or "\u00a0" in line for line in lines), lines
+    assert all(without_control_characters(line) == line for line in lines), lines
     trace_report.markdown(report)
     json.loads(trace_report.text(report))
 

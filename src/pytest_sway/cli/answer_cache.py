@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.output import write_output
@@ -39,7 +37,7 @@ def _run(parsed: argparse.Namespace) -> int:
             disk_cache.clear()
             write_output(f"cleared {file}\n")
             return Exit.OK
-        answers = _count(file) if file.is_file() else 0
+        answers = disk_cache.count(file) if file.is_file() else 0
     except (OSError, sqlite3.Error) as error:
         raise CommandError(f"{file} cannot be read or written: {error}") from error
     size = file.stat().st_size if file.is_file() else 0
@@ -47,11 +45,6 @@ def _run(parsed: argparse.Namespace) -> int:
     content = json.dumps({"path": str(file), "answers": answers, "bytes": size})
     write_output(f"{content if parsed.json else text}\n")
     return Exit.OK
-
-
-def _count(file: Path) -> int:
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as base:
-        return int(base.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
 
 
 CACHE = Command(

@@ -62,13 +62,55 @@ def clear() -> None:
     if where is None or not (where / FILE).exists():
         return
     try:
-        with closing(sqlite3.connect(where / FILE, timeout=_WAIT_S)) as base, base:
-            base.execute("DROP TABLE IF EXISTS answers")
+        with closing(_connect(where / FILE)) as base, base:
+            base.execute("DROP TABLE answers")
             base.execute(_TABLE)
     except sqlite3.DatabaseError as error:
         if not _is_broken(error):
             raise
         _remove(where / FILE)  # it never was a database
+
+
+def count(file: Path) -> int:
+    """How many answers a file has; it is only read.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or is no answer cache.
+    """
+    base = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+    base.text_factory = bytes
+    with closing(base):
+        _check_schema(base)
+        return int(base.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """The file, open, with its table.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or holds something else.
+    """
+    base = sqlite3.connect(path, timeout=_WAIT_S)
+    base.text_factory = bytes  # whether it is text is judged entry by entry
+    try:
+        with base:
+            _check_schema(base, is_made=True)
+    except BaseException:
+        base.close()
+        raise
+    return base
+
+
+def _check_schema(base: sqlite3.Connection, *, is_made: bool = False) -> None:
+    """Raise DatabaseError where a file defines anything but the table, which is made first if ``is_made``."""
+    try:
+        if is_made:
+            base.execute(_TABLE)
+        found = base.execute("SELECT sql FROM sqlite_master").fetchall()
+    except UnicodeDecodeError:  # in SQLite's own message, which repeats the file
+        raise sqlite3.DatabaseError("its schema is not text") from None
+    if found != _SCHEMA:
+        raise sqlite3.DatabaseError("it defines other tables")
 
 
 class DiskCache:
@@ -111,7 +153,8 @@ class DiskCache:
                 marks = ",".join("?" * len(part))
                 sql = f"SELECT key, value FROM answers WHERE key IN ({marks})"  # noqa: S608 - marks alone
                 for key, value in self._base.execute(sql, part):
-                    answer = from_json(keys[key], _checked_text(key, value))
+                    request = keys.get(key)  # a damaged page may hold another key than was looked up
+                    answer = from_json(request, _checked_text(key, value)) if request is not None else None
                     if answer is None:
                         self._unreadable += 1
                     else:
@@ -175,13 +218,9 @@ class DiskCache:
             self._base = None
 
     def _open(self) -> sqlite3.Connection:
-        base = sqlite3.connect(self.path, timeout=_WAIT_S)
-        base.text_factory = bytes  # whether it is text is judged entry by entry
+        base = _connect(self.path)
         try:
             with base:
-                base.execute(_TABLE)
-                if base.execute("SELECT sql FROM sqlite_master").fetchall() != _SCHEMA:
-                    raise sqlite3.DatabaseError("it defines other tables")
                 self._shrink(base, self._most)
         except BaseException:
             base.close()

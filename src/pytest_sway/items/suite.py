@@ -78,7 +78,7 @@ class Suite:
     @cached_property
     def adapter_labels(self) -> dict[AdapterKey, str]:
         """The shortest tails of the adapters' paths that tell them apart."""
-        paths = [Path(key.path or key.model or "base").parts for key in self.adapters]
+        paths = [Path(key.path or key.model or "base").parts or (".",) for key in self.adapters]
         tails: list[str] = []
         for depth in range(1, max(map(len, paths)) + 1):
             tails = ["/".join(parts[-depth:]) for parts in paths]

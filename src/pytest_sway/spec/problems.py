@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_sway.user_error import UserError
+from pytest_sway.user_error import UserError, escape_unprintable
 
 FieldPath = tuple[str | int, ...]
 """Keys and indices that lead to a value of a spec."""
@@ -16,11 +16,17 @@ _MOST = 25
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a spec; ``line`` and ``column`` count from 1, 0 where the position is unknown."""
+    """One thing wrong with a spec, or a note on it; what would steer a terminal is escaped in the message.
+
+    ``line`` and ``column`` count from 1; 0 where the position is unknown.
+    """
 
     message: str
     line: int = 0
     column: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", escape_unprintable(self.message))
 
 
 class SpecError(UserError):

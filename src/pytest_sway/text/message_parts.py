@@ -19,8 +19,8 @@ def describe(value: Any) -> str:
     """A value for a message, cut where it is long."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no integer of more than 4,300 digits
-        return f"a value of type {type(value).__name__} with a number that is too long to be shown"
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits, lists nested very deep
+        return f"a value of type {type(value).__name__} that is too large to be shown"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -13,8 +13,8 @@ from tests.crashes.writers import WRITERS
 from tests.support.paths import ROOT
 
 NAMES = [writer.name for writer in WRITERS]
-QUICK = ["init", "history"]
-"""In the fast part of the slow lane; the others import torch or evaluate."""
+QUICK = ["history"]
+"""In the slow lane; the others take minutes."""
 
 
 def _sweep(name: str, folder: Path, environment: dict[str, str], step: int) -> None:

@@ -63,7 +63,7 @@ def test_time_zones_and_locales(tmp_path: Path) -> None:
         assert (tmp_path / "found.json").read_bytes() == expected
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_clock_that_jumps(tmp_path: Path, fail_calls: dict[str, str]) -> None:
     _, expected = KilledRun(tmp_path / "steady").finish()
     jump = {**fail_calls, "SWAY_CLOCK_AFTER": "60", "SWAY_CLOCK_OFFSET": str(-YEARS)}

@@ -183,10 +183,8 @@ RUN_OUTPUTS = {"json": "out.json", "markdown": "out.md", "html": "out.html"}
 _REPORTS = [part for name, file in RUN_OUTPUTS.items() for part in (f"--{name}", file)]
 _MINE = ("mine", "sway.yaml", "--mode", "outliers", "--from-corpus", "public_domain_en")
 WRITERS = [
-    Writer(
-        "run", _project, command("run", "sway.yaml", *_REPORTS, "--trace", "trace.jsonl"),
-        tuple(RUN_OUTPUTS.values()), ("trace.jsonl",),
-    ),
+    Writer("run", _project, command("run", "sway.yaml", *_REPORTS), tuple(RUN_OUTPUTS.values())),
+    Writer("trace", _project, command("run", "sway.yaml", "--trace", "trace.jsonl"), (), ("trace.jsonl",)),
     Writer(
         "gate", _project, command("gate", "sway.yaml", "--junit", "gate.xml", "--threshold", "0.1"),
         ("gate.xml",),

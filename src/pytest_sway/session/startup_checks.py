@@ -108,4 +108,5 @@ def _start_trace(config: pytest.Config) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text("", encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise pytest.UsageError(f"--sway-trace={path} cannot be written: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise pytest.UsageError(f"--sway-trace={path} cannot be written: {reason}") from None

@@ -23,6 +23,7 @@ _MODULES = (
     spec_readers,
     training_file_readers,
     document_readers,
+    gguf_readers,
     model_readers,
     pack_readers,
     trace_readers,

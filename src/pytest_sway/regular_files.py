@@ -24,8 +24,17 @@ _READ_AT_ONCE = frozenset({
 _INDEX_ENDING = ".index.json"
 
 
-def open_regular(path: Path) -> BufferedReader:
+def is_read_at_once(name: str) -> bool:
+    """Whether libraries read a text file of that name in a model's or an adapter's folder into memory."""
+    return name in _READ_AT_ONCE or name.endswith(_INDEX_ENDING)
+
+
+def open_regular(path: Path, *, or_pipe: bool = False) -> BufferedReader:
     """A file for reading; links are followed.
+
+    Args:
+        path: of it.
+        or_pipe: whether it may be a pipe below ``/dev``: the shell's ``<(command)``, or ``/dev/stdin``.
 
     Raises:
         OSError: it cannot be opened, or is no regular file.
@@ -33,6 +42,9 @@ def open_regular(path: Path) -> BufferedReader:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         kind = os.fstat(descriptor).st_mode
+        if or_pipe and stat.S_ISFIFO(kind) and path.is_relative_to("/dev"):
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "rb")
         if stat.S_ISDIR(kind):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(kind):
@@ -43,17 +55,18 @@ def open_regular(path: Path) -> BufferedReader:
         raise
 
 
-def read_regular(path: Path, most: int = MOST_CONFIG_BYTES) -> bytes:
+def read_regular(path: Path, most: int = MOST_CONFIG_BYTES, *, or_pipe: bool = False) -> bytes:
     """A file's content.
 
     Args:
         path: links are followed.
         most: bytes that it may have.
+        or_pipe: as :func:`open_regular` has it.
 
     Raises:
         OSError: it cannot be read, is no regular file, or has more bytes.
     """
-    with open_regular(path) as file:
+    with open_regular(path, or_pipe=or_pipe) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(most + 1) if size <= most else b""
     if size > most or len(content) > most:
@@ -96,7 +109,7 @@ def folder_fault(folder: Path) -> str:
             continue
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             return f"{entry.path} cannot be read: {_NOT_REGULAR}. Remove it"
-        is_read = entry.name in _READ_AT_ONCE or entry.name.endswith(_INDEX_ENDING)
+        is_read = is_read_at_once(entry.name)
         if is_read and found.st_size > MOST_CONFIG_BYTES:
             size, most = f"{found.st_size / 1e6:,.0f} MB", f"{MOST_CONFIG_BYTES >> 20} MiB"
             return f"{entry.path} is too large: {size}; the limit for such a file is {most}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pytest_sway.user_error import escape_unprintable
+from pytest_sway.user_error import escape_steering
 
 JSON = dict[str, Any]
 
@@ -467,4 +467,4 @@ class SwayWarning(UserWarning):
     """A WARN verdict, or something in a spec that is done otherwise than it may expect."""
 
     def __str__(self) -> str:
-        return escape_unprintable(super().__str__())
+        return escape_steering(super().__str__())

@@ -42,6 +42,16 @@ def test_other_content_is_a_change_and_other_times_are_none(adapter: Path) -> No
     assert UnchangedFiles(adapter, ("*.json", WEIGHTS)).digest() != digest
 
 
+def test_what_nobody_loads_may_change(adapter: Path) -> None:
+    (adapter / "running_log.txt").write_text("step 1\n")
+    files = UnchangedFiles(adapter, ("*.json", "*.txt", WEIGHTS))
+    (adapter / "running_log.txt").write_text("step 1\nstep 2\n")
+    os.link(adapter / WEIGHTS, adapter.parent / "backup")
+    (adapter / WEIGHTS).chmod(0o400)
+    files.digest()
+    files.check()
+
+
 @pytest.mark.parametrize("name", [WEIGHTS, "adapter_config.json"])
 def test_a_removed_file_is_a_change(adapter: Path, name: str) -> None:
     files = UnchangedFiles(adapter, ("*.json", WEIGHTS))

@@ -15,6 +15,8 @@ from unittest.mock import patch
 
 from hypothesis import strategies as st
 
+from pytest_sway.user_error import escape_steering
+
 SECONDS = 5.0
 """Of the processor: a file of a few kilobytes that takes longer hangs, for whoever waits for it."""
 _WAITING_SECONDS = 60.0
@@ -116,4 +118,4 @@ def check(reader: Reader, content: bytes, folder: Path) -> None:
         except reader.refusals as refusal:
             message = str(refusal)
             assert message.strip(), f"{type(refusal).__name__} says nothing"
-            assert all(character.isprintable() or character == "\n" for character in message), repr(message)
+            assert escape_steering(message) == message, repr(message)

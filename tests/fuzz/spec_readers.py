@@ -16,7 +16,7 @@ from pytest_sway.items.suite import Suite, load_suite
 from pytest_sway.spec.parser import parse
 from pytest_sway.spec.problems import SpecError
 from pytest_sway.spec.yaml_source import read_spec
-from pytest_sway.user_error import escape_unprintable
+from pytest_sway.user_error import escape_steering
 from tests.fuzz import spec_documents
 from tests.fuzz.mutations import changed_bytes, json_documents, write_json, write_yaml, yaml_documents
 from tests.fuzz.reader import Reader
@@ -57,7 +57,7 @@ def read_suite(file: Path) -> Suite:
         for one in suite.entries:
             one.probe.with_context(suite.probe_context(adapter))
     notes += suite.left_out_labels.values()
-    assert all(escape_unprintable(note) == note for note in notes), notes
+    assert all(escape_steering(note) == note for note in notes), notes
     return suite
 
 

@@ -166,6 +166,11 @@ def test_keys_for_anchors_are_not_read(tmp_path: Path) -> None:
     assert "x_common: unknown key 'x_common'" in problem(tmp_path, SPEC + "x_common: 3\n")
 
 
+def test_a_message_repeats_every_script_as_it_is() -> None:
+    text = "👩\u200d💻 می\u200cخواهم a\u00a0b\u3000c"
+    assert str(UserError(text)) == text
+
+
 def test_a_message_never_steers_the_terminal() -> None:
     error = UserError("the key \x1b[31m, \u202e and \ud800 of\nü.yaml")
     assert str(error) == "the key \\x1b[31m, \\u202e and \\ud800 of\nü.yaml"

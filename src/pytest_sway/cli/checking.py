@@ -85,7 +85,7 @@ def read_prompts(file: Path) -> list[str]:
         CommandError: it cannot be read, or it has none.
     """
     try:
-        lines = read_regular(file).decode("utf-8-sig").splitlines()
+        lines = read_regular(file, or_pipe=True).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise CommandError(f"{file} cannot be read: {reason}") from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_sway.cli.command import Command, CommandError, Exit
 from pytest_sway.cli.evaluating import spec_path
-from pytest_sway.cli.output import check_writable, write_output, write_text
+from pytest_sway.cli.output import check_writable, write_output, write_yaml
 
 if TYPE_CHECKING:
     from pytest_sway.items.suite import Suite
@@ -73,7 +73,7 @@ def _run(parsed: argparse.Namespace) -> int:
         raise CommandError("--from and --from-corpus are mutually exclusive; pass only one")
     check_writable("out", parsed.out, [parsed.spec, parsed.file])
     text = _paraphrases(parsed) if parsed.mode == "paraphrase" else _outliers(parsed)
-    write_text(text, parsed.out)
+    write_yaml(text, parsed.out)
     if parsed.out is not None:
         write_output(f"wrote {parsed.out}; its comments explain where to paste the list in {parsed.spec}\n")
     return Exit.OK

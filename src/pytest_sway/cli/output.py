@@ -54,6 +54,18 @@ def write_error(text: str) -> None:
     sys.stderr.write(log_lines(text))
 
 
+def write_yaml(text: str, file: str | None) -> None:
+    """Like :func:`write_text`, but unchanged where standard output leads to a file or a command.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    if file is None and not sys.stdout.isatty() and "GITHUB_ACTIONS" not in os.environ:
+        sys.stdout.write(text)
+    else:
+        write_text(text, file)
+
+
 def write_text(text: str, file: str | None) -> None:
     """Into a file, whole or not at all; else to standard output.
 

@@ -94,7 +94,7 @@ def read_trace(path: str | Path, slowest: int = SLOWEST) -> TraceReport:
         EmptyTraceError: it holds no event.
     """
     try:
-        with open_regular(Path(path)) as file:
+        with open_regular(Path(path), or_pipe=True) as file:
             report = sum_trace(limited_lines(file, Path(path)), slowest)
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None

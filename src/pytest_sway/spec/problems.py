@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_sway.user_error import UserError, escape_unprintable
+from pytest_sway.user_error import UserError, escape_steering
 
 FieldPath = tuple[str | int, ...]
 """Keys and indices that lead to a value of a spec."""
@@ -26,7 +26,7 @@ class Problem:
     column: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", escape_unprintable(self.message))
+        object.__setattr__(self, "message", escape_steering(self.message))
 
 
 class SpecError(UserError):

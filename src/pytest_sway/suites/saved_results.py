@@ -54,7 +54,7 @@ def read_saved_result(path: str | Path) -> SuiteResult:
         SavedResultError: the file cannot be read, or holds something else.
     """
     try:
-        content = json.loads(read_regular(Path(path), _MOST_BYTES).decode("utf-8"))
+        content = json.loads(read_regular(Path(path), _MOST_BYTES, or_pipe=True).decode("utf-8"))
     except OSError as error:
         raise SavedResultError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

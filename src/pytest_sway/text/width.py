@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from pytest_sway.user_error import steers_terminal
+
 _ASCII = {
     "█": "#", "░": ".", "▁": "_", "▂": "_", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#",
     "σ": " ", "—": "-", "–": "-", "…": "~", "•": "*", "×": "x", "≥": ">", "≤": "<", "∝": "~", "λ": "L",
@@ -14,9 +16,6 @@ _ASCII = {
 """One letter for one, so that columns stay where they are; the σ of a z stands in a column named z."""
 _FURTHER = 4
 """Columns that the rest of a folded line is indented by."""
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They change the order in which a terminal or a browser shows what follows."""
 _COMMAND = re.compile(r"^(\s*:):", re.MULTILINE)
 _OLD_COMMAND = "##["
 """GitHub's runner executes lines of a log that begin with ``::``, and lines that contain ``##[`` anywhere."""
@@ -31,11 +30,7 @@ def without_control_characters(text: str) -> str:
     """Without what would steer the terminal."""
     if text.isprintable():
         return text
-    return "".join("?" if _steers(char) else char for char in text)
-
-
-def _steers(char: str) -> bool:
-    return unicodedata.category(char) in _UNPRINTABLE or char in _BIDIRECTIONAL
+    return "".join("?" if steers_terminal(char) else char for char in text)
 
 
 def log_lines(text: str) -> str:

@@ -70,6 +70,47 @@ def test_no_signal_and_no_limit_stay() -> None:
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
 
 
+def test_of_two_limits_the_sooner_holds() -> None:
+    for outer, inner in ((0.2, 5.0), (5.0, 0.2)):
+        with (
+            pytest.raises(LimitExceeded, match=r"within 0\.2 s"),
+            limited_time(outer),
+            limited_time(inner),
+        ):
+            _forever()
+    with pytest.raises(LimitExceeded, match=r"within 0\.3 s"), limited_time(0.3):
+        with limited_time(5.0):
+            pass
+        _forever()
+
+
+def test_a_timer_that_was_set_before_is_set_again() -> None:
+    before = signal.signal(signal.SIGVTALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1000, 500)
+    try:
+        with limited_time(0.1):
+            pass
+        remaining, again = signal.getitimer(signal.ITIMER_VIRTUAL)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert remaining > 900
+    assert again == 500
+
+
+def test_another_thread_leaves_the_limit_of_memory_alone() -> None:
+    before, found = resource.getrlimit(resource.RLIMIT_AS), []
+
+    def work() -> None:
+        with limited_memory(1 << 30):
+            found.append(resource.getrlimit(resource.RLIMIT_AS))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
 def test_another_thread_has_no_limit_of_time() -> None:
     done: list[bool] = []
 

@@ -1,8 +1,8 @@
 """Limits on what a text of somebody else may compute: a chat template, a regular expression.
 
 A limit ends Python code and regular expressions of Python's own. It holds in the main thread of a system with
-interval timers (Linux, macOS); memory is limited in the main thread on Linux. It cannot end a long call into C
-code that looks at no signal, such as a tokenizer's regular expressions. Standard library only.
+interval timers (Linux, macOS); memory is limited there, on Linux. It cannot end a long call into C code that
+looks at no signal, such as a tokenizer's regular expressions. Standard library only.
 """
 
 from __future__ import annotations
@@ -42,10 +42,13 @@ def limited_time(seconds: float) -> Iterator[None]:
         return
     limit = (time.thread_time() + seconds, seconds)
     before = signal.signal(signal.SIGVTALRM, _look)
-    timer = signal.setitimer(signal.ITIMER_VIRTUAL, _TICK_S, _TICK_S)  # again: a template may swallow an error
+    timer = signal.setitimer(
+        signal.ITIMER_VIRTUAL, _TICK_S, _TICK_S
+    )  # again: a template may swallow an error
     try:
         _limits.append(limit)
         yield
+        _look()  # a call into C code may have ended late, or its error was swallowed
     finally:
         _limits.remove(limit)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
@@ -53,7 +56,7 @@ def limited_time(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_VIRTUAL, *timer)
 
 
-def _look(_: int, __: FrameType | None) -> None:
+def _look(_: int = 0, __: FrameType | None = None) -> None:
     end, seconds = min(_limits, default=(math.inf, 0.0))
     if time.thread_time() >= end:
         raise LimitExceeded(f"it did not end within {seconds:g} s")

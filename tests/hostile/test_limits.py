@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ def test_an_error_that_is_swallowed_comes_again() -> None:
         swallows()
 
 
+def test_an_error_that_is_swallowed_at_the_end_comes_again() -> None:
+    def swallows() -> None:
+        with suppress(LimitExceeded):
+            _forever()
+
+    with pytest.raises(LimitExceeded), limited_time(0.1):
+        swallows()
+
+
 def test_waiting_is_no_computing() -> None:
     with limited_time(0.1):
         time.sleep(0.3)
@@ -78,10 +88,14 @@ def test_of_two_limits_the_sooner_holds() -> None:
             limited_time(inner),
         ):
             _forever()
-    with pytest.raises(LimitExceeded, match=r"within 0\.3 s"), limited_time(0.3):
+
+    def after_an_inner_block() -> None:
         with limited_time(5.0):
             pass
         _forever()
+
+    with pytest.raises(LimitExceeded, match=r"within 0\.3 s"), limited_time(0.3):
+        after_an_inner_block()
 
 
 def test_a_timer_that_was_set_before_is_set_again() -> None:
@@ -141,6 +155,54 @@ def test_a_template_that_was_ended_is_not_rendered_again() -> None:
         with pytest.raises(RenderingLimitError, match="needs more than 512 MiB of memory"):
             chat.render((Turn("user", "Who?"),))
     assert time.process_time() - began < 2
+
+
+_WORDS = loop("m['content']") + (
+    "{% for m in messages %}{% for word in m['content'].split() %}{% for i in range(30) %}"
+    "{% set x = word ~ i %}{% endfor %}{% endfor %}{% endfor %}"
+)
+
+
+def _render(chat: ChatTemplate, text: str) -> str:
+    return chat.render((Turn("user", text),))
+
+
+def test_a_long_prompt_that_takes_too_long_refuses_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_sway.backends.hf.prompts.rendering_limits._SECONDS", 0.2)
+    chat = ChatTemplate(tokenizer_of(_WORDS), TemplateSettings())
+    for words in (100_000, 110_000, 120_000):
+        with pytest.raises(RenderingLimitError, match="cannot render this dialogue: it did not end within"):
+            _render(chat, "a " * words + "b")
+        assert "who are you" in _render(chat, "who are you")
+    began = time.process_time()
+    with pytest.raises(RenderingLimitError, match="cannot render this dialogue"):
+        _render(chat, "a " * 100_000 + "b")
+    assert time.process_time() - began < 0.2, "it is not rendered again"
+
+
+def test_two_short_prompts_that_take_too_long_end_a_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_sway.backends.hf.prompts.rendering_limits._SECONDS", 0.2)
+    endless = "{% if 'Who' in messages[0]['content'] %}" + "{% for i in range(99999) %}" * 2
+    chat = ChatTemplate(
+        tokenizer_of(loop("m['content']") + endless + "{% endfor %}" * 2 + "{% endif %}"), TemplateSettings()
+    )
+    for text, message in (("Who?", "render this"), ("Who, then?", "be used"), ("And?", "be used")):
+        with pytest.raises(RenderingLimitError, match=f"cannot {message}"):
+            _render(chat, text)
+
+
+def test_compiling_is_no_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_sway.backends.hf.prompts.rendering_limits._SECONDS", 0.2)
+    text = loop("m['content']") + "{{ '' }}" * 20_000
+    chat = ChatTemplate(tokenizer_of(text), TemplateSettings())
+    for _ in range(2):
+        with pytest.raises(RenderingLimitError, match=r"it did not end within 0\.2 s when compiled"):
+            _render(chat, "Who?")
+    monkeypatch.setattr("pytest_sway.backends.hf.prompts.rendering_limits._SECONDS", 30)
+    chat = ChatTemplate(tokenizer_of(text + " "), TemplateSettings())
+    chat._compile(())
+    monkeypatch.setattr("pytest_sway.backends.hf.prompts.rendering_limits._SECONDS", 0.2)
+    assert "Who?" in _render(chat, "Who?")
 
 
 def test_a_template_and_its_text_have_a_length() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import resource
@@ -15,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Regex, pre_tokenizers
-from transformers import AutoTokenizer
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pytest_sway.backends.base import BackendError
 from pytest_sway.backends.config_patterns import check_patterns
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.rendering_limits import RenderingLimitError
-from pytest_sway.backends.hf.prompts.tokenizer_rules import rules_fault
+from pytest_sway.backends.hf.prompts.tokenizer_rules import checked_tokenizer, rules_fault
 from pytest_sway.computing_limits import LimitExceeded, limited_memory, limited_time
 from pytest_sway.regular_files import folder_fault, limited_lines, open_regular, read_regular
 from pytest_sway.requests import RequestError, Turn
@@ -256,20 +257,56 @@ class _Rules:
         return self._state
 
 
+def _replace(literal: str, content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"String": literal}, "content": content}
+
+
+_ANY = {"type": "Replace", "pattern": {"Regex": "."}, "content": "b" * 100}
+
+
 @pytest.mark.parametrize(
-    ("state", "is_fault"),
+    ("rules", "is_fault"),
     [
-        (b'{"type":"Replace","pattern":{"String":" "},"content":"\\u2581"}', False),
-        (b'{"type":"Replace","pattern":{"String":"%s"},"content":"%s"}' % (b"a" * 50, b"b" * 50), False),
-        (b'{"type":"Replace","pattern":{"Regex":"."},"content":"%s"}' % (b"b" * 100), True),
-        (b'{"type":"Sequence","normalizers":[%s]}'
-         % b",".join([b'{"type":"Replace","pattern":{"String":"a"},"content":"aa"}'] * 7), True),
-        (b'{"type":"NFC"}', False),
-        (b"no JSON", False),
+        ([_replace(" ", "\u2581")], False),
+        ([_replace("a" * 50, "b" * 50)], False),
+        ([_replace(end, f"<|{end * 40}|>") for end in "\n\t\r"], False),
+        ([_replace(one, "ae") for one in "äöüÄÖÜß" * 3], False),
+        ([_ANY], False),
+        ([{**_ANY, "content": "b" * 1001}], True),
+        ([_ANY, _ANY], True),
+        ([_replace("a", "bb" * 50), _replace("bc", "d" * 40)], True),
+        ([_replace("a", "B" * 50), {"type": "Lowercase"}, _replace("b", "c" * 50)], True),
+        ([_replace("a", "B" * 50), _replace("b", "c" * 50)], False),
+        ([_replace("a", "aa")] * 10, True),
+        ([{"type": "NFC"}], False),
     ],
-)  # fmt: skip
-def test_rules_that_inflate_a_text(state: bytes, is_fault: bool) -> None:
-    assert bool(rules_fault(_Rules(state))) == is_fault
+)
+def test_rules_that_inflate_a_text(rules: list[dict[str, Any]], is_fault: bool) -> None:
+    state = json.dumps({"type": "Sequence", "normalizers": rules})
+    assert bool(rules_fault(_Rules(state.encode()))) == is_fault
+
+
+def test_rules_that_cannot_be_read_are_no_fault() -> None:
+    assert rules_fault(_Rules(b"no JSON")) == ""
+
+
+def test_a_tokenizer_need_not_know_the_first_text() -> None:
+    rules = Tokenizer(models.WordLevel({letter: index for index, letter in enumerate("ACGT")}, unk_token="?"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=rules)
+    with pytest.raises(Exception, match="WordLevel error: Missing"):
+        tokenizer("a")
+    assert checked_tokenizer(tokenizer) is tokenizer
+
+
+def test_a_panic_at_the_first_text_refuses_the_tokenizer() -> None:
+    class PanicException(BaseException):
+        """Named as pyo3's."""
+
+    def panic(text: str, *, verbose: bool) -> None:
+        raise PanicException("retry-limit-in-match over")
+
+    with pytest.raises(RequestError, match="cannot split a text: retry-limit"):
+        checked_tokenizer(panic)
 
 
 def test_a_panic_of_the_tokenizer_is_an_error_of_ours() -> None:

@@ -247,6 +247,18 @@ def test_expressions_of_well_known_trainers_end() -> None:
     check_patterns("x", {"target_modules": "((", "layers_pattern": 3, "rank_pattern": [1]}, _NAMES)
 
 
+def test_many_expressions_and_many_modules_end() -> None:
+    names = [f"model.layers.{n}.mlp.experts.{m}.{part}_proj" for n in range(48) for m in range(128)
+             for part in ("gate", "up", "down")]  # fmt: skip
+    patterns = {rf"layers\.{n}\..*(gate|up)_proj": 4 for n in range(48)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pytest_sway.backends.config_patterns._SECONDS", 0.2)
+        check_patterns("x", {"rank_pattern": patterns, "alpha_pattern": patterns}, names)
+        patch.setattr("pytest_sway.backends.config_patterns._SECONDS_IN_ALL", 0.3)
+        with pytest.raises(BackendError, match=r"alpha_pattern|rank_pattern .*did not end within 0\.3 s"):
+            check_patterns("x", {"rank_pattern": patterns, "alpha_pattern": patterns}, names)
+
+
 class _Rules:
     def __init__(self, state: bytes) -> None:
         self.backend_tokenizer = self

@@ -90,8 +90,9 @@ def test_a_torch_whose_weights_only_runs_code_is_refused(
     monkeypatch.setattr(torch, "__version__", TorchVersion("2.5.1+cu124"))
     with pytest.raises(TrainingDataError, match=r"torch 2\.5\.1.*CVE-2025-32434.*torch 2\.6 or later"):
         read_state(path)
-    monkeypatch.setattr(torch, "__version__", TorchVersion("2.10.0"))
-    read_state(path)
+    for version in ("2.10.0", "2.6.0a0+ecf3bae40a.nv25.01"):
+        monkeypatch.setattr(torch, "__version__", TorchVersion(version))
+        read_state(path)
 
 
 @pytest.mark.parametrize("how", ["torch", "legacy", "pickle"])

@@ -11,8 +11,9 @@ from pytest_sway.dlm.errors import DlmError
 MOST_CHARS = 256 * 1024
 _MOST_VALUES = 100_000
 _MOST_DEPTH = 40
-_MOST_NUMBER_CHARS = 1000
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+MOST_NUMBER_CHARS = 1000
+"""Of a number: Python refuses to write a much longer one, and to read one in base 60 takes quadratic time."""
+NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def check_nodes(root: yaml.Node) -> None:
@@ -25,8 +26,8 @@ def check_nodes(root: yaml.Node) -> None:
                 f"the YAML aliases of the front matter expand to more than {_MOST_VALUES:,} values",
                 _line(node),
             )
-        if node.tag in _NUMBERS and len(node.value) > _MOST_NUMBER_CHARS:
-            raise DlmError(f"a number is longer than {_MOST_NUMBER_CHARS:,} characters", _line(node))
+        if node.tag in NUMBER_TAGS and len(node.value) > MOST_NUMBER_CHARS:
+            raise DlmError(f"a number is longer than {MOST_NUMBER_CHARS:,} characters", _line(node))
 
 
 def _from_the_leaves(root: yaml.Node) -> Iterator[yaml.Node]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from pytest_sway.dlm.yaml_limits import MOST_NUMBER_CHARS, NUMBER_TAGS
 from pytest_sway.regular_files import read_regular
 from pytest_sway.spec.encoding import decode
 from pytest_sway.spec.problems import FieldPath, Problem, SpecError
@@ -23,15 +24,12 @@ from pytest_sway.text.message_parts import describe
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 40
 MAX_VALUES = 200_000
-_MOST_NUMBER_CHARS = 1000
-"""Of a number: Python refuses to write a much longer one, and to read one in base 60 takes quadratic time."""
 
 SourceLocation = tuple[int, int]
 _ESCAPE = re.compile(r'"[^"]*\\')
 """A backslash in double quotes."""
 _NO_BREAK = "\u00a0"
 """What web pages and chats write instead of a space."""
-_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -221,9 +219,9 @@ class _Builder:
         return value
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
-        if node.tag in _NUMBER_TAGS and len(node.value) > _MOST_NUMBER_CHARS:
+        if node.tag in NUMBER_TAGS and len(node.value) > MOST_NUMBER_CHARS:
             self._problem(
-                f"the number {describe(node.value)} is longer than {_MOST_NUMBER_CHARS:,} characters; if it "
+                f"the number {describe(node.value)} is longer than {MOST_NUMBER_CHARS:,} characters; if it "
                 "is a string, put it in quotes",
                 node,
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_sway.regular_files import read_regular
 from pytest_sway.spec.adapter_folders import ADAPTER_CONFIG, missing_config
 from pytest_sway.spec.hub_names import HubName
+from pytest_sway.spec.path_lookup import is_folder
 from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.spec_generation.row_sample import MOST_ROW_CHARS
 from pytest_sway.spec_generation.suite_entries import TrainingFiles
@@ -40,7 +41,7 @@ def find_base(adapter: Path, given: str | None) -> str:
     if given is not None:
         return named_model(given, "--base")
     named = _named_base(file)
-    if (adapter / named).is_dir():
+    if is_folder(adapter / named):
         return str((adapter / named).resolve())
     try:
         return named_model(named, "")

@@ -25,6 +25,8 @@ _LINES = (".jsonl", ".ndjson")
 _TEXTS = (".txt", ".md", ".markdown", ".rst", ".text")
 _WHOLE_BYTES = 256 * 1024 * 1024
 """Largest file that is read whole."""
+_MOST_DEPTH = 30
+"""Of lists and objects in a row; a spec may have 40, a few of them around the row's."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,23 @@ def read_rows(path: Path, *, held_out: bool = False) -> Iterator[DataRow]:
         held_out: which split is read where there are several: that for tests, or that for training.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or a row is nested too deeply for a spec.
     """
+    for row in _rows(path, held_out):
+        if _is_deeper(row.value, _MOST_DEPTH):
+            raise DataError(
+                f"{path}: {row.location} is nested deeper than {_MOST_DEPTH} levels, which is more than a spec can "
+                "hold; shorten or remove it"
+            )
+        yield row
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(item, levels - 1) for item in inner)
+
+
+def _rows(path: Path, held_out: bool) -> Iterator[DataRow]:
     if path.is_dir():
         yield from _numbered(read_dataset_folder(path, held_out=held_out))
     elif not path.is_file():

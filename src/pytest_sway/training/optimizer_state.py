@@ -127,7 +127,8 @@ def _check_digest(file: Path, stream: BufferedReader) -> None:
 def _load_tensors(file: Path, stream: BufferedReader) -> Any:
     import torch
 
-    if torch.__version__ < "2.6":  # a TorchVersion: compared as a version, not as text
+    release = tuple(map(int, re.findall(r"\d+", str(torch.__version__))[:2]))
+    if release < (2, 6):  # vendors' builds are called 2.6.0a0+…, which would be less as a version
         raise TrainingDataError(
             f"{file} was not opened because torch {torch.__version__} may execute code from it, although it "
             "is asked not to (CVE-2025-32434); install torch 2.6 or later"

@@ -47,6 +47,16 @@ def test_a_model_is_served_under_the_specs_template(tmp_path: Path) -> None:
     assert len(bases) == 2, "the day changes the prompt and no weights, template or argument"
 
 
+def test_line_ends_of_windows_change_no_prompt(tmp_path: Path) -> None:
+    texts = []
+    for name, ends in (("unix", "\n"), ("windows", "\r\n")):
+        file = tmp_path / name
+        file.write_bytes((THINKING + "\nend").replace("\n", ends).encode())
+        key = ModelKey("hf", str(BASE), chat_template=str(file))
+        texts.append(read_template_settings(key, tokenizer_of(None), FIRST).template)
+    assert texts[0] == texts[1] == THINKING + "\nend"
+
+
 def test_an_argument_that_no_template_reads_is_refused(tmp_path: Path) -> None:
     backend = load_backend(
         ModelKey("hf", str(BASE), device="cpu", chat_template_kwargs='{"enable_thinkin": false}')

@@ -55,26 +55,36 @@ def read_adapter(path: Path, layout: TensorLayout, config: Any) -> GGUFAdapter:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except Exception as error:
         raise BackendError(f"models.ft.adapter: {path} cannot be read: {error_line(error)}") from error
-    kind, adapter = _text(reader, gguf.Keys.General.TYPE), _text(reader, gguf.Keys.Adapter.TYPE)
+    kind, adapter = (_text(path, reader, key) for key in (gguf.Keys.General.TYPE, gguf.Keys.Adapter.TYPE))
     if (kind, adapter) != ("adapter", "lora"):
         raise BackendError(
             f"models.ft.adapter: {path} is not a LoRA adapter: its general.type is {kind or 'missing'} and "
             f"its adapter.type is {adapter or 'missing'}"
         )
-    architecture = _text(reader, gguf.Keys.General.ARCHITECTURE)
+    architecture = _text(path, reader, gguf.Keys.General.ARCHITECTURE)
     if architecture != layout.name:
         raise BackendError(
             f"{path} is an adapter for a {architecture} model, but the base model is a {layout.name} model"
         )
-    alpha = reader.get_field(gguf.Keys.Adapter.LORA_ALPHA)
-    modules = _modules(path, reader, layout, config, float(alpha.contents()) if alpha is not None else 0.0)
+    modules = _modules(path, reader, layout, config, _alpha(path, reader))
     check_finite(str(path), modules)
     return GGUFAdapter(path, digest, modules)
 
 
-def _text(reader: gguf.GGUFReader, key: str) -> str:
+def _text(path: Path, reader: gguf.GGUFReader, key: str) -> str:
     field = reader.get_field(key)
-    return str(field.contents()) if field is not None else ""
+    try:
+        return str(field.contents()) if field is not None else ""
+    except UnicodeDecodeError:
+        raise BackendError(f"models.ft.adapter: {path} cannot be read: its {key} is not UTF-8") from None
+
+
+def _alpha(path: Path, reader: gguf.GGUFReader) -> float:
+    field = reader.get_field(gguf.Keys.Adapter.LORA_ALPHA)
+    value = 0.0 if field is None else field.contents()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BackendError(f"models.ft.adapter: {path} cannot be read: its adapter.lora.alpha is no number")
+    return float(value)
 
 
 def _modules(

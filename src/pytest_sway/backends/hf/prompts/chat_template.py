@@ -23,6 +23,7 @@ from pytest_sway.backends.hf.prompts.rendering_checks import (
 from pytest_sway.backends.hf.prompts.rendering_limits import (
     RenderingLimitError,
     check_rendered_text,
+    compile_within_limits,
     rendering_limits,
 )
 from pytest_sway.requests import Prompt, RequestError, ToolPrompt, Turn
@@ -142,8 +143,14 @@ class ChatTemplate:
             }
             for turn in turns
         ]
+        dialogue = json.dumps([messages, tools, self.arguments])
+        is_trial = all(turn.content == marker_text(index) for index, turn in enumerate(turns))
         try:
-            with self._clock.replace_datetime(), rendering_limits(self.source):
+            self._compile(tools)
+            with (
+                self._clock.replace_datetime(),
+                rendering_limits(self.source, dialogue, is_trial=is_trial),
+            ):
                 text: str = self._tokenizer.apply_chat_template(
                     messages,
                     tools=[json.loads(tool) for tool in tools] or None,
@@ -161,6 +168,11 @@ class ChatTemplate:
             hint = f"; the dialogue contains a system message ({source})" if system else ""
             raise RequestError(f"the chat template rejected the dialogue: {error}{hint}") from error
         return text
+
+    def _compile(self, tools: Sequence[str]) -> None:
+        if source := self.source:
+            text = self._tokenizer.get_chat_template(self.settings.template, tools=list(tools) or None)
+            compile_within_limits(source, text)
 
     @cached_property
     def frame(self) -> ChatFrame | None:

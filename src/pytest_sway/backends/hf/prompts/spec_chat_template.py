@@ -66,6 +66,7 @@ def _read_text(file: str | None) -> str | None:
     if file is None:
         return None
     try:
-        return read_regular(Path(file), LONGEST_TEMPLATE * 4).decode("utf-8")
+        text = read_regular(Path(file), LONGEST_TEMPLATE * 4).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"defaults.chat_template: {file} cannot be read: {error}") from error
+    return text.replace("\r\n", "\n")  # a file saved on Windows renders the same prompts

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_sway.requests import RequestError
 
-_MOST_GROWTH = 64
-"""Characters that all replacements together may make of one; those of well-known tokenizers make 1 to 4."""
+_MOST_GROWTH = 1000
+"""Characters that all replacements together may make of one; those of well-known tokenizers make 1 to 20."""
 
 
 def checked_tokenizer(tokenizer: Any) -> Any:
-    """The tokenizer, after a first text.
+    """The tokenizer, after a first text; its library may refuse that one, which a vocabulary need not spell.
 
     Raises:
         ValueError: its rules make a text far longer.
-        Exception: whatever the tokenizer raises.
+        RequestError: its library panics.
+        Exception: transformers cannot work with its settings.
     """
     if fault := rules_fault(tokenizer):
         raise ValueError(fault)
-    with panics_as_errors():
-        tokenizer("a", verbose=False)
+    try:
+        with panics_as_errors():
+            tokenizer("a", verbose=False)
+    except Exception as error:
+        if type(error) is not Exception:  # the library raises this class itself
+            raise
     return tokenizer
 
 
@@ -51,22 +57,55 @@ def rules_fault(tokenizer: Any) -> str:
         state = json.loads(normalizer.__getstate__()) if normalizer is not None else None
     except (AttributeError, ValueError, RecursionError, TypeError):  # one written in Python has no state
         return ""
-    growth = 1
-    for length in _replacement_lengths(state):
-        growth *= max(1, length)
+    growth = _growth(list(_replacements(state)))
     if growth <= _MOST_GROWTH:
         return ""
     return f"its normalizer (tokenizer.json) may replace a character by {min(growth, 10**9):,} or more"
 
 
-def _replacement_lengths(state: Any) -> Iterator[int]:
-    """How many characters each replacement makes of one, at most."""
+@dataclass(frozen=True)
+class _Replacement:
+    """A rule of a normalizer.
+
+    Attributes:
+        literal: the text that it replaces; None: whatever it finds.
+        content: what it writes; None: any characters, as many as before.
+    """
+
+    literal: str | None
+    content: str | None
+
+    @property
+    def growth(self) -> int:
+        """Characters that it makes of one, at most."""
+        return max(1, -(-len(self.content or "") // max(1, len(self.literal or ""))))
+
+    def may_change(self, text: str | None) -> bool:
+        """Whether it can find something in a text, or in the text with what stands around it."""
+        return self.literal is None or text is None or bool(set(self.literal) & set(text))
+
+
+def _growth(rules: Sequence[_Replacement]) -> int:
+    """Characters that rules make of one, one after the other.
+
+    What a rule writes grows again only where a later rule finds characters of it.
+    """
+    most: list[int] = []
+    for number, rule in enumerate(rules):
+        before = [most[earlier] for earlier in range(number) if rule.may_change(rules[earlier].content)]
+        most.append(rule.growth * max(before, default=1))
+    return max(most, default=1)
+
+
+def _replacements(state: Any) -> Iterator[_Replacement]:
     if not isinstance(state, dict):
         return
-    if state.get("type") == "Replace":
+    kind = state.get("type")
+    if kind == "Replace":
         pattern = state.get("pattern")
         literal = pattern.get("String") if isinstance(pattern, dict) else None
-        replaced = max(1, len(literal)) if isinstance(literal, str) else 1
-        yield -(-len(str(state.get("content", ""))) // replaced)
+        yield _Replacement(literal if isinstance(literal, str) else None, str(state.get("content", "")))
+    elif kind != "Sequence":
+        yield _Replacement(None, None)
     for inner in state.get("normalizers") or ():
-        yield from _replacement_lengths(inner)
+        yield from _replacements(inner)

@@ -14,6 +14,7 @@ from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.error_text import error_line, first_line
 from pytest_sway.backends.hf.prompts.prompt_tokenizer import PromptTokenizer
 from pytest_sway.backends.hf.prompts.tokenizer_rules import checked_tokenizer
+from pytest_sway.regular_files import read_regular
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 RESIZE_ADVICE = (
@@ -112,7 +113,7 @@ def load_tokenizer(key: ModelKey, folder: Path) -> Any:
 def has_own_code(folder: Path) -> bool:
     """Whether the tokenizer in a folder has code of its own."""
     try:
-        config = json.loads((folder / _TOKENIZER_CONFIG).read_text(encoding="utf-8"))
+        config = json.loads(read_regular(folder / _TOKENIZER_CONFIG))
         return "AutoTokenizer" in config.get("auto_map", {})
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return False

@@ -234,7 +234,7 @@ def _sync(path: Path) -> None:
     try:
         file = path.open("r+b")  # Windows syncs no file that is open for reading
     except PermissionError:
-        file = path.open("rb")
+        file = path.open("rb")  # type: ignore[assignment]
     with file:
         try:
             os.fsync(file.fileno())

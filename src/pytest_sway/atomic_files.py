@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import platform
 import re
+import secrets
 import shutil
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,8 +27,10 @@ _STALE_S = 60.0
 _LONGEST_NAME = 200
 """Bytes; a file name may have 255, and the temporary file's is longer."""
 _BEFORE = "before"
-_NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-"""Of file systems that cannot sync."""
+_NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF)
+"""Of file systems that cannot sync, and of Windows for a file that is read-only."""
+_MARKER = ".sway-scratch"
+"""A file in a folder of ours, with the names of the host and of the process: no other folder is removed."""
 
 
 def write_atomically(path: Path, content: bytes, *, replace: bool = True) -> bool:
@@ -48,7 +53,6 @@ def write_atomically(path: Path, content: bytes, *, replace: bool = True) -> boo
         path.write_bytes(content)
         return True
     with file_beside(path) as temporary:
-        temporary.path.unlink(missing_ok=True)  # of an earlier process with this number
         with temporary.path.open("xb") as file:
             file.write(content)
         return temporary.give_name(replace=replace)
@@ -88,8 +92,9 @@ def file_beside(target: Path) -> Iterator[FileBeside]:
     target = _target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     start = f".{_short_name(target.name)}."
-    remove_leftovers(target.parent, re.compile(rf"{re.escape(start)}\d+\.tmp"))
-    temporary = target.with_name(f"{start}{os.getpid()}.tmp")
+    remove_leftovers(target.parent, temporary_name(re.escape(_short_name(target.name))))
+    # processes in two containers may have the same number, and write into a folder that they share
+    temporary = target.with_name(f"{start}{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield FileBeside(temporary, target)
     finally:
@@ -115,6 +120,11 @@ def append_atomically(path: Path, content: bytes) -> None:
             raise
 
 
+def temporary_name(name: str) -> re.Pattern[str]:
+    """What the temporary files of files are called whose names match ``name``."""
+    return re.compile(rf"\.{name}\.\d+(\.[0-9a-f]{{8}})?\.tmp")
+
+
 def remove_leftovers(folder: Path, name: re.Pattern[str]) -> None:
     """Remove temporary files of writers that were killed: those with such a name that are a minute old."""
     try:
@@ -130,7 +140,8 @@ def remove_leftovers(folder: Path, name: re.Pattern[str]) -> None:
 class ScratchFolder(TemporaryDirectory[str]):
     """A temporary folder that is removed also after the process was killed: by the next one of its kind.
 
-    A process holds a lock on its folder while it lives, which the system releases when it ends in any way.
+    A process holds a lock on its folder while it lives, which the system releases when it ends in any way. A
+    file ``.sway-scratch`` in the folder says that it is one, and of which host: locks may not reach another.
 
     Args:
         prefix: of the folder's name, which only folders of this kind have.
@@ -142,16 +153,21 @@ class ScratchFolder(TemporaryDirectory[str]):
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
         super().__init__(prefix=prefix, dir=parent, ignore_cleanup_errors=True)
-        self._lock = _locked(Path(self.name))
+        lock = _locked(Path(self.name))
+        self._unlock = weakref.finalize(self, os.close, lock) if lock is not None else None
+        try:
+            (Path(self.name) / _MARKER).write_text(f"{platform.node()} {os.getpid()}\n", encoding="utf-8")
+        except BaseException:
+            self.cleanup()
+            raise
         for other in Path(self.name).parent.glob(f"{prefix}*"):
             _remove_if_left_over(other)
 
     def cleanup(self) -> None:
         """Remove the folder, and release its lock."""
         super().cleanup()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        if self._unlock is not None:
+            self._unlock()
 
 
 @contextmanager
@@ -215,7 +231,11 @@ def _give_name(temporary: Path, path: Path, *, replace: bool) -> bool:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    try:
+        file = path.open("r+b")  # Windows syncs no file that is open for reading
+    except PermissionError:
+        file = path.open("rb")  # type: ignore[assignment]
+    with file:
         try:
             os.fsync(file.fileno())
         except OSError as error:
@@ -251,7 +271,7 @@ def _locked(folder: Path) -> int | None:
 def _remove_if_left_over(folder: Path) -> None:
     """Remove a folder whose process has ended; a new one may not have its lock yet."""
     try:
-        is_old = time.time() - folder.lstat().st_mtime > _STALE_S
+        is_old = time.time() - folder.lstat().st_mtime > _STALE_S and _is_scratch(folder)
     except OSError:
         return
     lock = _locked(folder) if is_old else None
@@ -259,6 +279,19 @@ def _remove_if_left_over(folder: Path) -> None:
         _put_back(folder)
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _is_scratch(folder: Path) -> bool:
+    """Whether this host made the folder.
+
+    Raises:
+        OSError: its marker cannot be read.
+    """
+    marker = folder / _MARKER
+    if folder.is_symlink() or marker.is_symlink() or not marker.is_file():
+        return False
+    host, _, number = marker.read_text(encoding="utf-8", errors="replace").rstrip("\n").rpartition(" ")
+    return host == platform.node() and number.isdigit()
 
 
 def _put_back(scratch: Path) -> None:

@@ -467,3 +467,16 @@ def test_hits_are_counted() -> None:
     engine.answer([MOVED, MOVED, SCORED])
     stats = engine.stats()
     assert (stats["cache_hits"], stats["cache_misses"], stats["hit_rate"]) == (2, 2, 0.5)
+
+
+def test_sqlites_own_statistics_discard_no_answer(tmp_path: Path) -> None:
+    from contextlib import closing
+
+    from pytest_sway.engine import disk_cache
+
+    store = disk_cache.DiskCache(tmp_path)
+    store.put({b"key": 0.5})
+    store.close()
+    with closing(sqlite3.connect(store.path)) as base, base:
+        base.execute("ANALYZE")
+    assert disk_cache.count(store.path) == 1

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pytest_sway.atomic_files import remove_leftovers, write_atomically
+from pytest_sway.atomic_files import remove_leftovers, temporary_name, write_atomically
 from pytest_sway.regular_files import read_regular
 from pytest_sway.reports.json_report import json_text
 
 OWN = "sway_watch"
 """Key of what a watch adds to a result."""
 _NAME = re.compile(r"\d{8}T\d{6}Z-(\d{5,})\.result\.json")
-_TEMPORARY = re.compile(rf"\.{_NAME.pattern}\.\d+\.tmp")
+_TEMPORARY = temporary_name(_NAME.pattern)
 
 
 @dataclass(frozen=True)

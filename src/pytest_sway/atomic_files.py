@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import shutil
+import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -36,7 +37,8 @@ _MARKER = ".sway-scratch"
 def write_atomically(path: Path, content: bytes, *, replace: bool = True) -> bool:
     """Write a temporary file beside ``path``, sync it to the disk, then give it the name.
 
-    A symbolic link stays, and the file that it points to is written. A device or a pipe is written as it is.
+    A symbolic link stays, and the file that it points to is written. What cannot be replaced is written in place,
+    and not atomically: devices, files that are mounted by themselves or whose folder cannot be written to.
 
     Args:
         path: of the file; the folders above it are made where they are missing.
@@ -49,13 +51,35 @@ def write_atomically(path: Path, content: bytes, *, replace: bool = True) -> boo
     Raises:
         OSError: it cannot be written; then what was there before is there still.
     """
-    if replace and path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return True
-    with file_beside(path) as temporary:
-        with temporary.path.open("xb") as file:
+    if replace and not can_be_replaced(path):
+        return _write_in_place(path, content)
+    try:
+        with file_beside(path) as temporary:
+            with temporary.path.open("xb") as file:
+                file.write(content)
+            return temporary.give_name(replace=replace)
+    except OSError as error:
+        if not replace or error.errno != errno.EBUSY or not path.is_file():
+            raise
+        return _write_in_place(path, content)  # it is mounted by itself
+
+
+def can_be_replaced(path: Path) -> bool:
+    """Whether another file can take its place: it is no device, and its folder can be written to."""
+    if path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm"):  # noqa: S108 - a file system of files
+        return False
+    return not path.exists() or (path.is_file() and os.access(_target(path).parent, os.W_OK))
+
+
+def _write_in_place(path: Path, content: bytes) -> bool:
+    stream = {"/dev/stdout": sys.stdout, "/dev/stderr": sys.stderr}.get(str(path))
+    if stream is not None:  # opened anew, it would be emptied
+        stream.flush()
+        with os.fdopen(os.dup(1 if stream is sys.stdout else 2), "wb") as file:
             file.write(content)
-        return temporary.give_name(replace=replace)
+    else:
+        path.write_bytes(content)
+    return True
 
 
 @dataclass(frozen=True)

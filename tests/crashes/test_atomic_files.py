@@ -8,6 +8,8 @@ import os
 import platform
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +213,24 @@ def test_a_line_that_does_not_fit_is_taken_back(tmp_path: Path, monkeypatch: pyt
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signals.signal(signals.SIGXFSZ, before)
     assert file.read_bytes() == b"one\ntwo\n"
+
+
+def test_standard_output_is_not_emptied(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from pytest_sway.atomic_files import write_atomically; "
+        "print('before'); write_atomically(Path('/dev/stdout'), b'content\\n'); print('after')"
+    )
+    with (tmp_path / "out").open("wb") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert (tmp_path / "out").read_text() == "before\ncontent\nafter\n"
+
+
+def test_a_file_that_is_mounted_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace(*_: object) -> None:
+        raise OSError(errno.EBUSY, "busy")
+
+    (tmp_path / "result.json").write_bytes(b"old")
+    monkeypatch.setattr(Path, "replace", replace)
+    assert write_atomically(tmp_path / "result.json", b"new")
+    assert (tmp_path / "result.json").read_bytes() == b"new"
+    assert [one.name for one in tmp_path.iterdir()] == ["result.json"]

@@ -480,3 +480,13 @@ def test_sqlites_own_statistics_discard_no_answer(tmp_path: Path) -> None:
     with closing(sqlite3.connect(store.path)) as base, base:
         base.execute("ANALYZE")
     assert disk_cache.count(store.path) == 1
+
+
+def test_clearing_removes_the_files_of_earlier_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWAY_NULL_CACHE_DIR", str(tmp_path))
+    (tmp_path / "answers-2.sqlite").write_bytes(b"old")
+    (tmp_path / "answers-2.sqlite-journal").write_bytes(b"old")
+    clear()
+    assert list(tmp_path.iterdir()) == []

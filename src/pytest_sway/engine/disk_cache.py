@@ -58,13 +58,18 @@ def folder() -> Path | None:
 
 
 def clear() -> None:
-    """Forget every answer, also while another session has the file open.
+    """Forget every answer, also while another session has the file open, and the files of earlier versions.
 
     Raises:
         OSError, sqlite3.Error: the file cannot be written.
     """
     where = folder()
-    if where is None or not (where / FILE).exists():
+    if where is None:
+        return
+    for older in where.glob("answers-*.sqlite*"):
+        if not older.name.startswith(FILE):
+            older.unlink(missing_ok=True)
+    if not (where / FILE).exists():
         return
     try:
         with closing(_connect(where / FILE)) as base, base:

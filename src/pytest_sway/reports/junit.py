@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_sway.atomic_files import file_beside
+from pytest_sway.atomic_files import can_be_replaced, file_beside
 from pytest_sway.result import SuiteResult
 
 
@@ -42,7 +42,7 @@ def written_atomically(config: pytest.Config) -> Iterator[list[str]]:
     messages: list[str] = []
     xml = _log_xml(config)
     target = None if xml is None else Path(xml.logfile)
-    if xml is None or target is None or (target.exists() and not target.is_file()):
+    if xml is None or target is None or not can_be_replaced(target):
         yield messages
         return
     try:

@@ -59,7 +59,7 @@ def named_model(named: str, option: str) -> str:
         DataError: it is neither; ``option`` named it.
     """
     folder = Path(named).expanduser()
-    if folder.is_dir():
+    if is_folder(folder):
         return str(folder.resolve())
     if HubName.of(named) is None:
         raise DataError(f"{option} {named}: there is no such folder, and this is not a Hub name (org/name)")

@@ -55,8 +55,8 @@ def read_rows(path: Path, *, held_out: bool = False) -> Iterator[DataRow]:
     for row in _rows(path, held_out):
         if _is_deeper(row.value, _MOST_DEPTH):
             raise DataError(
-                f"{path}: {row.location} is nested deeper than {_MOST_DEPTH} levels, which is more than a spec can "
-                "hold; shorten or remove it"
+                f"{path}: {row.location} is nested deeper than {_MOST_DEPTH} levels, which no spec can hold; "
+                "shorten or remove it"
             )
         yield row
 

@@ -37,8 +37,8 @@ _MARKER = ".sway-scratch"
 def write_atomically(path: Path, content: bytes, *, replace: bool = True) -> bool:
     """Write a temporary file beside ``path``, sync it to the disk, then give it the name.
 
-    A symbolic link stays, and the file that it points to is written. What cannot be replaced is written in place,
-    and not atomically: devices, files that are mounted by themselves or whose folder cannot be written to.
+    A symbolic link stays, and the file that it points to is written. What cannot be replaced is written in
+    place, and not atomically: devices, files that are mounted by themselves, and those in a read-only folder.
 
     Args:
         path: of the file; the folders above it are made where they are missing.

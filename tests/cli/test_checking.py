@@ -60,6 +60,7 @@ def test_prompts_that_are_none(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert found.endswith("cannot be read: not UTF-8")
 
 
+@pytest.mark.slow
 def test_an_adapter_whose_weights_are_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     shutil.copy(ADAPTERS / "healthy" / "adapter_config.json", tmp_path)
     found = refusal(capsys, "check", tmp_path, "--base", BASE)

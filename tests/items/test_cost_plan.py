@@ -94,6 +94,7 @@ def test_the_line_says_how_long_the_suite_still_takes() -> None:
     assert written == ["\x1b7  50% of 10 tokens, about 2 min left\x1b[K\x1b8"]
 
 
+@pytest.mark.slow
 def test_a_long_run_is_announced(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """The quickstart's model is small and its suites are short, so the bars are lowered for it."""
     monkeypatch.setattr("pytest_sway.engine.estimate._SLOW_FORWARD_S", 0.0)

@@ -238,6 +238,7 @@ def test_what_a_plugin_reruns_after_a_crash_is_reported(deadly: pytest.Pytester)
     found.stdout.fnmatch_lines(["GATE PASSED", "*4 passed, 1 rerun*"])
 
 
+@pytest.mark.slow
 def test_plans_leave_nothing_behind(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_what_the_server_still_has_is_left_to_a_later_run(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_server_forgets_the_adapters_of_a_dead_run(
     open_backend: Open, server: CompletionsServer, tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def test_an_answer_to_something_else(answer: Any, says: str) -> None:
     assert says in failure(Scripted((200, answer)), RequestError)
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_cut(quick_retries: None) -> None:
     cut = (200, b'{"choices"', {"Content-Length": "1000", "Connection": "close"})
     with running(Scripted(cut, (200, GOOD))) as server:
@@ -221,6 +222,7 @@ def test_one_text_of_a_list_that_is_refused(open_backend: Open, server: Completi
     assert [isinstance(one, RequestError) for one in found] == [False, True, False]
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_keeps_what_it_answered(
     open_backend: Open, server: CompletionsServer, quick_retries: None
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_base_in_half_precision_adds_as_peft_does(tmp_path: Path) -> None:
         pytest.param("embedding", SYSTEM_PROMPT, id="embedding, common prefix", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_continuations_are_those_of_each_view(
     backend: HFBackend, tmp_path: Path, name: str, begin: list[int]
 ) -> None:

@@ -55,6 +55,7 @@ def requests(subject: Subject, views: Sequence[View]) -> list[Request[Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_base_subject_scales_and_nulls_of_every_family(backend: MLXBackend, reference: HFBackend) -> None:
     def asked(subject: Subject) -> list[Request[Any]]:
         more = Divergence(TEXT, subject.base, subject.tuned.scaled(1.25), "js")

@@ -119,8 +119,9 @@ def pytest_sway_report(config: pytest.Config, suites: Sequence[SuiteResult]) -> 
     was composed and gated and our files were written. Not where no probe was selected, nor under
     ``--collect-only``. A run that was cut short is reported too: its gates say what is missing.
 
-    Return: nothing, a text, or a list of texts: lines that are printed below our summary (without ``-q``).
-    Read ``suites``, do not change them.
+    Return: nothing, a text, or a list of texts: lines that are printed below our summary (without ``-q``),
+    control characters replaced. A line that is a workflow command of GitHub stays one. Read ``suites``, do
+    not change them.
 
     Otherwise: an exception, and anything else that is returned, is reported in one line that names the
     plugin, and the run fails (exit status 1 where it was 0); our reports and other plugins' are not affected.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_sway.session.plan import plan_of
-from pytest_sway.text.width import log_lines
+from pytest_sway.text.width import log_lines, without_control_characters
 
 if TYPE_CHECKING:
     from pytest_sway.result import ProbeResult, SuiteResult
@@ -131,7 +131,7 @@ class Controller:
         terminal.show(terminalreporter, self._suites, self._measured)
         if self._config.get_verbosity() >= 0:
             for line in self._notes:
-                terminalreporter.write_line(log_lines(line))
+                terminalreporter.write_line(without_control_characters(line))
         for error in self._errors:
             terminalreporter.write_line(log_lines(error), red=True, bold=True)
 

@@ -115,10 +115,10 @@ def file_beside(target: Path) -> Iterator[FileBeside]:
     """
     target = _target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    start = f".{_short_name(target.name)}."
-    remove_leftovers(target.parent, temporary_name(re.escape(_short_name(target.name))))
+    name = _short_name(target.name)
+    remove_leftovers(target.parent, temporary_name(re.escape(name)))
     # processes in two containers may have the same number, and write into a folder that they share
-    temporary = target.with_name(f"{start}{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield FileBeside(temporary, target)
     finally:

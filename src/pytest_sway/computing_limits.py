@@ -42,9 +42,8 @@ def limited_time(seconds: float) -> Iterator[None]:
         return
     limit = (time.thread_time() + seconds, seconds)
     before = signal.signal(signal.SIGVTALRM, _look)
-    timer = signal.setitimer(
-        signal.ITIMER_VIRTUAL, _TICK_S, _TICK_S
-    )  # again: a template may swallow an error
+    # again and again: a template may swallow an error
+    timer = signal.setitimer(signal.ITIMER_VIRTUAL, _TICK_S, _TICK_S)
     try:
         _limits.append(limit)
         yield

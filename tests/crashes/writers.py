@@ -1,4 +1,4 @@
-"""Everything of the product that writes a file, each with what it writes and how a complete file is told."""
+"""Everything of the product that writes a file, each with what it writes and how to tell a complete file."""
 
 from __future__ import annotations
 

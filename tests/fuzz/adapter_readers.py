@@ -28,7 +28,7 @@ from pytest_sway.spec_generation.adapter_folder import find_base, longest_dialog
 from pytest_sway.spec_generation.data_error import DataError
 from pytest_sway.watch.adapter_folders import adapter_digest, why_incomplete
 from tests.fuzz.mutations import json_documents, write_json
-from tests.fuzz.reader import Reader
+from tests.fuzz.reader import Reader, each_step
 from tests.fuzz.safetensors_files import safetensors_files
 from tests.support.written_adapters import CONFIG, weights
 
@@ -52,19 +52,10 @@ _MLX_WEIGHTS = save({
 _HALF = save({"base_model.model.model.layers.0.mlp.up_proj.lora_B.weight": np.ones((8, 2), np.float16)})
 
 
-def _each(steps: list[Callable[[], object]]) -> None:
-    """All of them, whatever the one before refused."""
-    for step in steps:
-        try:
-            step()
-        except _REFUSALS as refusal:
-            assert str(refusal).strip()
-
-
 def _read_peft(file: Path) -> None:
     """What every command reads of a folder before a model is loaded, then the tensors, by PEFT and by mlx."""
     folder, base = file.parent, BaseModel("d", name="org/model")
-    _each([
+    each_step(_REFUSALS, [
         lambda: why_incomplete(folder),
         lambda: adapter_digest(folder),
         lambda: find_base(folder, None),
@@ -80,18 +71,18 @@ def _read_peft(file: Path) -> None:
 
 
 def _read_peft_weights(file: Path) -> None:
-    _each([lambda: weight_structure(file.parent)])
+    each_step(_REFUSALS, [lambda: weight_structure(file.parent)])
     _read_peft(file)
 
 
 def _read_mlx_weights(file: Path) -> None:
-    _each([lambda: weight_structure(file.parent)])
+    each_step(_REFUSALS, [lambda: weight_structure(file.parent)])
     _read_mlx(file)
 
 
 def _read_mlx(file: Path) -> None:
     folder = file.parent
-    _each([
+    each_step(_REFUSALS, [
         lambda: why_incomplete(folder),
         lambda: adapter_digest(folder),
         lambda: find_base(folder, None),

@@ -52,6 +52,15 @@ class Reader:
     """Whether it may write and remove files below that folder."""
 
 
+def each_step(refusals: tuple[type[Exception], ...], steps: Sequence[Callable[[], object]]) -> None:
+    """Reads in several ways, each of them whatever the one before refused."""
+    for step in steps:
+        try:
+            step()
+        except refusals as refusal:
+            assert str(refusal).strip()
+
+
 _effects: list[str] = []
 _watching = False
 _own: Path | None = None

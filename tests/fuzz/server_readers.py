@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pytest_sway.client import ServeClient, ServeClientError
 from pytest_sway.requests import RequestError
 from pytest_sway.token_sequences import ForcedCompletion, TokenSequence
 from tests.fuzz.mutations import documents, json_documents
-from tests.fuzz.reader import Reader
+from tests.fuzz.reader import Reader, each_step
 
 _REFUSALS = (BackendError, RequestError)
 _URL = "http://127.0.0.1:1"
@@ -86,15 +87,6 @@ def _session(path: str, status: int, content: bytes) -> Any:
     return _Session(path, ServerAnswer(status, content))
 
 
-def _each(steps: list[Callable[[], object]]) -> None:
-    """All of them, whatever the one before refused."""
-    for step in steps:
-        try:
-            step()
-        except _REFUSALS as refusal:
-            assert str(refusal).strip()
-
-
 def _read_api(path: str) -> Callable[[Path], None]:
     """Whatever is asked of a server that answers so to one path."""
 
@@ -102,7 +94,7 @@ def _read_api(path: str) -> Callable[[Path], None]:
         content = file.read_bytes()
         refusal_text(content)
         client = CompletionsClient(_session(path, 200, content))
-        _each([
+        each_step(_REFUSALS, [
             lambda: check_supported(client),
             lambda: _check_scores(client.target_logprobs("m", [_TEXT])),
             lambda: client.top_logprobs("m", [_IDS], -1),
@@ -117,7 +109,9 @@ def _read_api(path: str) -> Callable[[Path], None]:
         ])  # fmt: skip
         for status in (401, 404, 500):
             refused = CompletionsClient(_session(path, status, content))
-            _each([refused.models, lambda: refused.ping("m"), lambda: refused.tokenize("m", "a")])  # noqa: B023 - called at once
+            steps: list[Callable[[], object]] = [refused.models]
+            steps += [partial(refused.ping, "m"), partial(refused.tokenize, "m", "a")]
+            each_step(_REFUSALS, steps)
 
     return read
 
@@ -157,7 +151,7 @@ _LLAMA_CLIENT._http = _DAEMON_CLIENT._http = _SERVER.http
 def _read_llama(file: Path) -> None:
     client, _SERVER.content = _LLAMA_CLIENT, file.read_bytes()
     for _SERVER.status in (200, 400, 500):
-        _each([
+        each_step(_REFUSALS, [
             lambda: _check_scores([client.target_logprobs(_IDS[:1], _IDS[1:], None)]),
             lambda: _check_distributions(client.logprobs(_IDS[:1], _IDS[1:], None)),
             lambda: _check_ids(client.greedy(_IDS, 2, None)),

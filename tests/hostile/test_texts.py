@@ -1,4 +1,4 @@
-"""Texts of others in every place of a result, through every report: they are shown, and do nothing."""
+"""Hostile texts in every place of a result, through every report: they are shown, and do nothing."""
 
 from __future__ import annotations
 

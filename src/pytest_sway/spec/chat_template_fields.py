@@ -16,7 +16,7 @@ _SET_BY_US = frozenset({
     "tokenizer_kwargs", "tools", "truncation",
 })  # fmt: skip
 """Arguments of ``apply_chat_template`` itself, and the parts of a prompt."""
-_MOST_BYTES = 4 << 20
+MOST_BYTES = 4 << 20
 
 
 def check_reserved_arguments(names: Collection[str]) -> None:
@@ -39,7 +39,7 @@ def why_no_template(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        text = read_regular(path, _MOST_BYTES).decode("utf-8")
+        text = read_regular(path, MOST_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         return f"{path} is not UTF-8 text ({error.reason} at byte {error.start})"
     except IsADirectoryError:

@@ -89,7 +89,7 @@ def _record_batches(ipc: Any, source: Any) -> Iterator[Any]:
 
 
 def _rows(batch: Any) -> Iterator[Any]:
-    """The rows of a batch, whose offsets are checked first: Arrow reads memory of others where they lie."""
+    """The rows of a batch, whose offsets are checked first: wrong ones make Arrow read beyond its memory."""
     batch.validate(full=True)
     yield from map(_without_nulls, batch.to_pylist())
 

@@ -11,9 +11,9 @@ from pytest_sway.backends.base import BackendError, ModelKey
 from pytest_sway.backends.hf.model_files import text_digest
 from pytest_sway.backends.hf.prompts.chat_template import ChatTemplate, TemplateSettings, current_time
 from pytest_sway.backends.hf.prompts.rendering_checks import marker_text
-from pytest_sway.backends.hf.prompts.rendering_limits import LONGEST_TEMPLATE
 from pytest_sway.regular_files import read_regular
 from pytest_sway.requests import RequestError, Turn
+from pytest_sway.spec.chat_template_fields import MOST_BYTES
 
 
 def read_template_settings(key: ModelKey, tokenizer: Any, moment: datetime | None) -> TemplateSettings:
@@ -66,7 +66,7 @@ def _read_text(file: str | None) -> str | None:
     if file is None:
         return None
     try:
-        text = read_regular(Path(file), LONGEST_TEMPLATE * 4).decode("utf-8")
+        text = read_regular(Path(file), MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BackendError(f"defaults.chat_template: {file} cannot be read: {error}") from error
     return text.replace("\r\n", "\n")  # a file saved on Windows renders the same prompts

@@ -21,7 +21,7 @@ from typing import Any
 import figures as fig
 from model_sizes import MODEL_SIZES
 from processes import HERE, BenchError, answer_of, environment, print_table, ran
-from reporting import check_out, machine, write_report
+from reporting import check_out, machine, names_among, write_report
 
 HEAD = (
     "| model | load, s | a: prompts/s | b: s | null, s | determinism | same twice | exact alike | halved |\n"
@@ -72,19 +72,18 @@ def _line(name: str, one: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpu.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", type=_chosen, default=["135m", "1.5b", "7b"], metavar="NAMES", help="sizes")
+    names = names_among("size", MODEL_SIZES)
+    parser.add_argument(
+        "--only",
+        type=names,
+        default=["135m", "1.5b", "7b"],
+        metavar="NAMES",
+        help="sizes",
+    )
     parser.add_argument("--limit-s", type=int, default=480, metavar="N", help="begin none after N s (480)")
     parser.add_argument("--device", default="cuda", help="of torch (cuda)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="raw figures")
     return parser
-
-
-def _chosen(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    wrong = [name for name in names if name not in MODEL_SIZES]
-    if wrong:
-        raise argparse.ArgumentTypeError(f"no size {wrong[0]!r}; choose from {', '.join(MODEL_SIZES)}")
-    return names
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import figures as fig
 from job import Job
 from model_variants_side import VARIANTS
 from processes import HERE, answer_of, environment, made_model, print_table, ran
-from reporting import check_out, machine, write_report
+from reporting import check_out, machine, names_among, write_report
 
 
 def main() -> int:
@@ -32,9 +32,10 @@ def main() -> int:
 
 def _report(options: argparse.Namespace, work: Path) -> str:
     model = made_model(work, small=options.small, threads=options.threads)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in options.only}
+    # everything is compared with fp32
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in dict.fromkeys(["fp32", *options.only])}
     for repeat in range(options.repeats):
-        for name in options.only:
+        for name in found:
             sys.stderr.write(f"{name}, {repeat + 1} of {options.repeats}\n")
             found[name].append(_run(name, model, options.threads))
     write_report(options.out, {"machine": machine(options.threads), "model": model, "raw": found})
@@ -79,20 +80,19 @@ def _break_even(first: float | None, later: float | None, plain: float | None) -
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="model_variants.py", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", type=_chosen, default=list(VARIANTS), metavar="NAMES", help="of variants")
+    names = names_among("variant", VARIANTS)
+    parser.add_argument(
+        "--only",
+        type=names,
+        default=list(VARIANTS),
+        metavar="NAMES",
+        help="of variants",
+    )
     parser.add_argument("--repeats", type=int, default=2, metavar="N", help="best of N (2)")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="of every process (2)")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="raw figures")
     parser.add_argument("--small", action="store_true", help="a tiny model, to try the harness")
     return parser
-
-
-def _chosen(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    wrong = [name for name in names if name not in VARIANTS]
-    if wrong:
-        raise argparse.ArgumentTypeError(f"no variant {wrong[0]!r}; choose from {', '.join(VARIANTS)}")
-    return ["fp32", *(name for name in VARIANTS if name in names and name != "fp32")]
 
 
 if __name__ == "__main__":

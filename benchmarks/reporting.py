@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,16 @@ def keep_ratios(rows: Sequence[TableRow], machine: dict[str, Any]) -> None:
     }
     with RATIOS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def names_among(what: str, known: Collection[str]) -> Callable[[str], list[str]]:
+    """An option's type: names with commas between them, each of which is known."""
+
+    def names(text: str) -> list[str]:
+        found = [name.strip() for name in text.split(",")]
+        wrong = [name for name in found if name not in known]
+        if wrong:
+            raise argparse.ArgumentTypeError(f"no {what} {wrong[0]!r}; choose from {', '.join(known)}")
+        return found
+
+    return names
